@@ -1,0 +1,119 @@
+package messages
+
+import (
+	"bytes"
+	"encoding/json"
+	"fmt"
+)
+
+// Member is one key of an [Object] with its value.
+type Member struct {
+	Key   string
+	Value Value
+}
+
+// Object is a JSON object whose members keep their order. It marshals and
+// unmarshals with encoding/json; of a key given twice, the last value counts.
+// The zero Object is empty.
+type Object []Member
+
+// Get returns the value of key and whether there is one.
+func (o Object) Get(key string) (Value, bool) {
+	for i := range o {
+		if o[i].Key == key {
+			return o[i].Value, true
+		}
+	}
+	return Value{}, false
+}
+
+// Set gives key the value, in its old place or else as the last member. An
+// unset value is stored as null.
+func (o *Object) Set(key string, value Value) {
+	for i := range *o {
+		if (*o)[i].Key == key {
+			(*o)[i].Value = value
+			return
+		}
+	}
+	*o = append(*o, Member{Key: key, Value: value})
+}
+
+// Value returns the object as a Value.
+func (o Object) Value() Value {
+	return Value{raw: o.append(nil)}
+}
+
+// MarshalJSON returns the object with its members in order.
+func (o Object) MarshalJSON() ([]byte, error) {
+	return o.append(nil), nil
+}
+
+// UnmarshalJSON stores the members of the JSON object in data; null empties
+// the object.
+func (o *Object) UnmarshalJSON(data []byte) error {
+	var out Object
+	index := map[string]int{}
+	dec := json.NewDecoder(bytes.NewReader(data))
+	start, err := dec.Token()
+	if err != nil {
+		return fmt.Errorf("messages: object: %w", err)
+	}
+	if start == nil {
+		*o = nil
+		return nil
+	}
+	if start != json.Delim('{') {
+		return fmt.Errorf("messages: a JSON object is needed: %w", ErrInvalid)
+	}
+	for dec.More() {
+		key, err := dec.Token()
+		if err != nil {
+			return fmt.Errorf("messages: object: %w", err)
+		}
+		var value Value
+		if err := dec.Decode(&value); err != nil {
+			return fmt.Errorf("messages: object: %w", err)
+		}
+		name := key.(string)
+		if at, ok := index[name]; ok {
+			out[at].Value = value
+			continue
+		}
+		index[name] = len(out)
+		out = append(out, Member{Key: name, Value: value})
+	}
+	if _, err := dec.Token(); err != nil {
+		return fmt.Errorf("messages: object: %w", err)
+	}
+	*o = out
+	return nil
+}
+
+// append appends the JSON text of the object to dst.
+func (o Object) append(dst []byte) []byte {
+	return append(o.appendMembers(append(dst, '{')), '}')
+}
+
+// appendMembers appends the members of the object to dst, which ends in an
+// opening brace or in another member.
+func (o Object) appendMembers(dst []byte) []byte {
+	for _, member := range o {
+		if dst[len(dst)-1] != '{' {
+			dst = append(dst, ',')
+		}
+		dst = appendString(dst, member.Key)
+		dst = append(dst, ':')
+		dst = member.Value.AppendTo(dst)
+	}
+	return dst
+}
+
+// appendString appends s as a JSON string.
+func appendString(dst []byte, s string) []byte {
+	var buf bytes.Buffer
+	enc := json.NewEncoder(&buf)
+	enc.SetEscapeHTML(false)
+	_ = enc.Encode(s) // a string always encodes, and a buffer takes it
+	return append(dst, bytes.TrimSuffix(buf.Bytes(), []byte("\n"))...)
+}
