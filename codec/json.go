@@ -1,0 +1,171 @@
+package codec
+
+import (
+	"fmt"
+
+	"github.com/aip-go/aip/internal/jsonscan"
+	"github.com/aip-go/aip/messages"
+)
+
+// Defaults and limits of [JSON].
+const (
+	// DefaultMaxDepth is how deep arrays and objects may nest inside a
+	// message: the root object holds 200 levels, and not 201.
+	DefaultMaxDepth = 200
+
+	// DefaultMaxSize is how long an encoded message may be: 100 MiB.
+	DefaultMaxSize = 100 << 20
+)
+
+// Style is how [JSON] writes.
+type Style int
+
+const (
+	// Compact leaves out the fields that are not set. Every AIP peer takes it.
+	Compact Style = iota
+
+	// Reference writes what the reference implementation writes, byte for
+	// byte: every declared field in its order, null for an unset one, and
+	// non-ASCII characters as they are. The binary models are written as it
+	// sends them: a space behind commas and colons, \uXXXX for non-ASCII
+	// characters, and no unset fields but the mime_type of a file's start,
+	// because it takes a null checksum for a wrong one.
+	Reference
+)
+
+// JSON is the codec of AIP's own encoding: one JSON object per message. The
+// zero value is ready to use.
+//
+// It is strict about the text (RFC 8259, UTF-8, no byte order mark, no half
+// surrogate pairs, no NaN), matches keys exactly, lets the last of duplicate
+// keys win, and ignores unknown fields, except that the four binary models
+// keep them in Extra. Numbers in free-form values keep every digit. Integers
+// may be written 5, 5.0 or 5e0; numbers and booleans in quotes, and 0 and 1
+// for booleans, are refused.
+//
+// Decode reports a text that is not JSON as *[SyntaxError], one that nests too
+// deeply as [ErrTooDeep], one that is too long as [ErrTooLarge], and an object
+// that does not fit its model as *messages.ValidationError with every wrong
+// field. A decoded message holds copies: it shares no memory with the input.
+//
+// Append writes a string that is not UTF-8 with U+FFFD in place of the bad
+// bytes. It does not validate: see messages.ClientMessage.Validate.
+type JSON struct {
+	// MaxDepth limits nesting inside the root object when decoding;
+	// 0 means DefaultMaxDepth, negative means no limit.
+	MaxDepth int
+
+	// MaxSize limits the length of one encoded message in bytes, in both
+	// directions; 0 means DefaultMaxSize, negative means no limit.
+	MaxSize int
+
+	// Style is how Append writes; the zero value is Compact.
+	Style Style
+}
+
+var _ Codec = JSON{}
+
+// Name returns "json".
+func (JSON) Name() string { return "json" }
+
+// Append implements [Codec]. It allocates only to grow dst. Its errors match
+// [ErrModel], [ErrTooLarge] or [ErrStyle].
+func (c JSON) Append(dst []byte, m any) ([]byte, error) {
+	if c.Style != Compact && c.Style != Reference {
+		return dst, fmt.Errorf("%w: use Compact or Reference", ErrStyle)
+	}
+	reference := c.Style == Reference
+	e := encoder{dst: dst, reference: reference, nulls: reference}
+	if !e.model(m) {
+		return dst, fmt.Errorf("%w: %T", ErrModel, m)
+	}
+	if limit := limitOf(c.MaxSize, DefaultMaxSize); limit >= 0 && len(e.dst)-len(dst) > limit {
+		return dst, tooLarge(len(e.dst)-len(dst), limit)
+	}
+	return e.dst, nil
+}
+
+// Decode implements [Codec]. Its errors are those listed at [JSON], or match
+// [ErrModel].
+func (c JSON) Decode(data []byte, m any) error {
+	if limit := limitOf(c.MaxSize, DefaultMaxSize); limit >= 0 && len(data) > limit {
+		return tooLarge(len(data), limit)
+	}
+	limit := limitOf(c.MaxDepth, DefaultMaxDepth)
+	if limit >= 0 {
+		limit++ // the root
+	}
+	d := decoder{s: jsonscan.New(data, limit)}
+	return d.model(m)
+}
+
+// Validate decodes input as the model of that name ("ClientMessage") and
+// returns it as the reference implementation writes it, whatever c.Style is.
+// Its errors are those of Decode.
+func (c JSON) Validate(model string, input []byte) (output []byte, err error) {
+	m := NewModel(model)
+	if m == nil {
+		return nil, fmt.Errorf("%w: use one of %v", ErrModel, Models())
+	}
+	if err := c.Decode(input, m); err != nil {
+		return nil, err
+	}
+	c.Style = Reference
+	return c.Append(nil, m)
+}
+
+// Models returns the names of the models, which are those of the types of
+// package messages.
+func Models() []string {
+	return []string{
+		"ClientMessage", "ServerMessage", "Command", "Result",
+		"Rect", "ControlInfo", "WindowInfo", "AppWindowControlInfo", "MCPToolInfo",
+		"BinaryMetadata", "FileTransferStart", "FileTransferComplete", "ChunkMetadata",
+	}
+}
+
+// NewModel returns a pointer to a new, empty model of that name, nil if there
+// is none.
+func NewModel(name string) any {
+	switch name {
+	case "ClientMessage":
+		return new(messages.ClientMessage)
+	case "ServerMessage":
+		return new(messages.ServerMessage)
+	case "Command":
+		return new(messages.Command)
+	case "Result":
+		return new(messages.Result)
+	case "Rect":
+		return new(messages.Rect)
+	case "ControlInfo":
+		return new(messages.ControlInfo)
+	case "WindowInfo":
+		return new(messages.WindowInfo)
+	case "AppWindowControlInfo":
+		return new(messages.AppWindowControlInfo)
+	case "MCPToolInfo":
+		return new(messages.MCPToolInfo)
+	case "BinaryMetadata":
+		return new(messages.BinaryMetadata)
+	case "FileTransferStart":
+		return new(messages.FileTransferStart)
+	case "FileTransferComplete":
+		return new(messages.FileTransferComplete)
+	case "ChunkMetadata":
+		return new(messages.ChunkMetadata)
+	}
+	return nil
+}
+
+// limitOf returns the limit that an option sets: def if it is 0.
+func limitOf(option, def int) int {
+	if option == 0 {
+		return def
+	}
+	return option
+}
+
+func tooLarge(size, limit int) error {
+	return fmt.Errorf("%w: %d bytes, the limit is %d", ErrTooLarge, size, limit)
+}

@@ -1,0 +1,146 @@
+package jsonscan
+
+import (
+	"bytes"
+	"math"
+	"strconv"
+	"unicode/utf16"
+	"unicode/utf8"
+)
+
+// Layout is a way of writing JSON.
+type Layout struct {
+	Spaced bool // a space behind every comma and colon
+	ASCII  bool // \uXXXX for everything that is not printable ASCII
+}
+
+const hexDigits = "0123456789abcdef"
+
+// AppendString appends s to dst as a JSON string: non-ASCII characters as they
+// are, and what is not UTF-8 as U+FFFD.
+func AppendString(dst []byte, s string) []byte {
+	return Layout{}.AppendString(dst, s)
+}
+
+// AppendString appends s to dst as a JSON string. What is not UTF-8 becomes
+// U+FFFD.
+func (l Layout) AppendString(dst []byte, s string) []byte {
+	dst = append(dst, '"')
+	start := 0
+	for i := plainASCIILen(s); i < len(s); {
+		c := s[i]
+		if c < utf8.RuneSelf {
+			if asIs[c] && (c != 0x7f || !l.ASCII) {
+				i++
+				continue
+			}
+			dst = append(dst, s[start:i]...)
+			dst = appendEscape(dst, c)
+			start = i + 1
+			i = start + plainASCIILen(s[start:])
+			continue
+		}
+		r, size := utf8.DecodeRuneInString(s[i:])
+		if l.ASCII || (r == utf8.RuneError && size == 1) {
+			dst = append(dst, s[start:i]...)
+			if l.ASCII {
+				dst = appendEscapedRune(dst, r)
+			} else {
+				dst = utf8.AppendRune(dst, r)
+			}
+			start = i + size
+		}
+		i += size
+	}
+	dst = append(dst, s[start:]...)
+	return append(dst, '"')
+}
+
+// asIs tells the ASCII characters that a JSON string may hold unescaped.
+var asIs = func() (table [utf8.RuneSelf]bool) {
+	for c := range table {
+		table[c] = c >= ' ' && c != '"' && c != '\\'
+	}
+	return table
+}()
+
+// appendEscape appends the shortest escape of an ASCII character.
+func appendEscape(dst []byte, c byte) []byte {
+	switch c {
+	case '"', '\\':
+		return append(dst, '\\', c)
+	case '\b':
+		return append(dst, `\b`...)
+	case '\f':
+		return append(dst, `\f`...)
+	case '\n':
+		return append(dst, `\n`...)
+	case '\r':
+		return append(dst, `\r`...)
+	case '\t':
+		return append(dst, `\t`...)
+	}
+	return appendUnit(dst, rune(c))
+}
+
+// appendEscapedRune appends r as one \uXXXX, or as the two of a pair.
+func appendEscapedRune(dst []byte, r rune) []byte {
+	if r > 0xffff {
+		high, low := utf16.EncodeRune(r)
+		return appendUnit(appendUnit(dst, high), low)
+	}
+	return appendUnit(dst, r)
+}
+
+// appendUnit appends \uXXXX.
+func appendUnit(dst []byte, unit rune) []byte {
+	return append(dst, '\\', 'u', hexDigits[unit>>12&15], hexDigits[unit>>8&15], hexDigits[unit>>4&15], hexDigits[unit&15])
+}
+
+// AppendValue appends raw, the text of one valid JSON value, to dst in this
+// layout. Numbers keep their digits, except that one with a fraction or an
+// exponent becomes null when it is beyond a float64, as it does for the
+// reference implementation.
+func (l Layout) AppendValue(dst, raw []byte) []byte {
+	s := Scanner{data: raw, limit: -1}
+	for {
+		switch c := s.Kind(); {
+		case c == 0:
+			return dst
+		case c == '"':
+			dst = l.appendText(dst, &s)
+		case c == '-' || (c >= '0' && c <= '9'):
+			dst = appendNumber(dst, s.Number())
+		case c == ',' || c == ':':
+			dst = append(dst, c)
+			if l.Spaced {
+				dst = append(dst, ' ')
+			}
+			s.pos++
+		default: // a bracket, or a letter of a literal
+			dst = append(dst, c)
+			s.pos++
+		}
+	}
+}
+
+// appendText appends the string that comes next in s.
+func (l Layout) appendText(dst []byte, s *Scanner) []byte {
+	raw, escaped := s.text()
+	if escaped || l.ASCII {
+		return l.AppendString(dst, string(AppendUnescaped(make([]byte, 0, len(raw)), raw)))
+	}
+	dst = append(dst, '"')
+	dst = append(dst, raw...)
+	return append(dst, '"')
+}
+
+// appendNumber appends a number, or null in place of an infinite one.
+func appendNumber(dst, raw []byte) []byte {
+	if bytes.ContainsAny(raw, ".eE") {
+		if f, _ := strconv.ParseFloat(string(raw), 64); math.IsInf(f, 0) {
+			return append(dst, "null"...)
+		}
+	}
+	return append(dst, raw...)
+}
