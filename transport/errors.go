@@ -116,14 +116,14 @@ func (o Outcome) String() string {
 }
 
 // OutcomeOf tells from the error of a send what became of the message: [Sent]
-// for nil, what the [*Error] says, [NotSent] for errors that are known to come
+// for nil, what the [*Error] of a send says, [NotSent] for errors that are known to come
 // before sending, and [MaybeSent] for any other.
 func OutcomeOf(err error) Outcome {
 	if err == nil {
 		return Sent
 	}
 	var e *Error
-	if errors.As(err, &e) {
+	if errors.As(err, &e) && e.Op == "send" {
 		return e.Outcome
 	}
 	if errors.Is(err, ErrNotConnected) || errors.Is(err, ErrMessageTooLarge) || errors.Is(err, errors.ErrUnsupported) {
@@ -204,8 +204,14 @@ func (e *CloseError) Error() string {
 	return text
 }
 
-// Unwrap returns the fault.
-func (e *CloseError) Unwrap() error { return e.Err }
+// Unwrap returns the fault. A loss that showed as [io.EOF] of the network
+// unwraps to [io.ErrUnexpectedEOF], as nobody said goodbye.
+func (e *CloseError) Unwrap() error {
+	if e.Code == StatusAbnormal && errors.Is(e.Err, io.EOF) {
+		return io.ErrUnexpectedEOF
+	}
+	return e.Err
+}
 
 // Clean reports whether the connection ended by a close handshake with a code
 // that reports no fault: 1000, 1001, or a peer's close frame without a code.
