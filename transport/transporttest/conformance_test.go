@@ -1,0 +1,7 @@
+package transporttest
+
+import "testing"
+
+func TestFramed(t *testing.T) { Run(t, framedHarness(FaultyNetwork, correct)) }
+
+func TestFramedSockets(t *testing.T) { Run(t, framedHarness(Sockets, correct)) }

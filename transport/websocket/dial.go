@@ -1,0 +1,164 @@
+package websocket
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"net/http/httptrace"
+	"net/url"
+	"strings"
+
+	"go.uber.org/zap"
+
+	"github.com/aip-go/aip/transport"
+	"github.com/aip-go/aip/transport/adapters"
+)
+
+// dial opens a connection that is not started yet.
+func (t *Transport) dial(ctx context.Context, address string) (_ *conn, err error) {
+	if t.err != nil {
+		return nil, t.err
+	}
+	if t.HandshakeTimeout > 0 {
+		var cancel context.CancelFunc
+		ctx, cancel = context.WithTimeout(ctx, t.HandshakeTimeout)
+		defer cancel()
+	}
+	request, err := t.request(ctx, address)
+	if err != nil {
+		return nil, err
+	}
+	var (
+		gate   *gate
+		remote net.Addr
+	)
+	failed, fail := context.WithCancel(context.Background())
+	defer func() {
+		if err != nil {
+			fail()
+		}
+	}()
+	ctx = context.WithValue(ctx, failedKey{}, failed)
+	ctx = httptrace.WithClientTrace(ctx, &httptrace.ClientTrace{
+		GotConn: func(got httptrace.GotConnInfo) { remote = got.Conn.RemoteAddr() },
+	})
+	client := t.HTTPClient
+	if client == nil {
+		client = defaultClient()
+	}
+	link, response, err := t.engine.Dial(ctx, request.URL.String(), adapters.DialOptions{
+		Client:       client,
+		Header:       request.Header,
+		Host:         request.Host,
+		Subprotocols: t.Subprotocols,
+		Compression:  t.Compression,
+		Wrap: func(stream io.ReadWriteCloser) io.ReadWriteCloser {
+			gate = newGate(stream, true)
+			return gate
+		},
+	})
+	if err != nil {
+		return nil, t.dialError(ctx, request, response, err)
+	}
+	c := newConn(t, link, gate)
+	c.url, c.remote = transport.RedactURL(address), remote
+	c.log().Debug("websocket connected", zap.String("subprotocol", link.Subprotocol()))
+	return c, nil
+}
+
+// request returns the request that opens a connection, with its credentials.
+func (t *Transport) request(ctx context.Context, address string) (*http.Request, error) {
+	u, err := parseURL(address)
+	if err != nil {
+		return nil, err
+	}
+	if t.Token != "" {
+		if u.RawQuery != "" {
+			u.RawQuery += "&"
+		}
+		// A plus sign means a space to some servers only.
+		u.RawQuery += "token=" + strings.ReplaceAll(url.QueryEscape(t.Token), "+", "%20")
+	}
+	request, err := http.NewRequestWithContext(ctx, http.MethodGet, u.String(), nil)
+	if err != nil {
+		return nil, fmt.Errorf("%w: it cannot be requested", transport.ErrInvalidURL)
+	}
+	if t.Header != nil {
+		request.Header = t.Header.Clone()
+	}
+	if t.Authorize != nil {
+		if err := t.Authorize(ctx, request); err != nil {
+			return nil, fmt.Errorf("websocket: Authorize: %w", err)
+		}
+	}
+	return request, nil
+}
+
+// parseURL checks an address. Its errors quote nothing, because anything in it
+// may be a credential.
+func parseURL(address string) (*url.URL, error) {
+	u, err := url.Parse(address)
+	switch {
+	case err != nil:
+		return nil, fmt.Errorf("%w: it cannot be parsed", transport.ErrInvalidURL)
+	case u.Scheme != "ws" && u.Scheme != "wss" && u.Scheme != "http" && u.Scheme != "https":
+		return nil, fmt.Errorf("%w: the scheme must be ws, wss, http or https", transport.ErrInvalidURL)
+	case u.Host == "":
+		return nil, fmt.Errorf("%w: it has no host", transport.ErrInvalidURL)
+	case u.Fragment != "":
+		return nil, fmt.Errorf("%w: it must not have a fragment (RFC 6455 section 3)", transport.ErrInvalidURL)
+	default:
+		return u, nil
+	}
+}
+
+// dialError returns the error of a dial without the request's URL, which
+// net/http puts in.
+func (t *Transport) dialError(ctx context.Context, request *http.Request, response *http.Response, err error) error {
+	if ctx.Err() != nil {
+		return fmt.Errorf("websocket: no answer to the handshake in time: %w", ctx.Err())
+	}
+	for {
+		var named *url.Error
+		if !errors.As(err, &named) {
+			break
+		}
+		err = named.Err
+	}
+	err = conceal(err, t.Token, url.QueryEscape(t.Token), request.URL.RawQuery)
+	if response == nil {
+		return err
+	}
+	refused := &HandshakeError{StatusCode: response.StatusCode, Header: response.Header}
+	if response.StatusCode == http.StatusSwitchingProtocols {
+		refused.Err = err
+	}
+	return refused
+}
+
+// concealed is an error whose own text contains a credential.
+type concealed struct {
+	error
+	text string
+}
+
+func (c *concealed) Error() string { return c.text }
+func (c *concealed) Unwrap() error { return c.error }
+
+// conceal takes credentials out of the text of an error, which may be that of
+// somebody's [http.RoundTripper].
+func conceal(err error, secrets ...string) error {
+	text := err.Error()
+	for _, secret := range secrets {
+		if secret != "" {
+			text = strings.ReplaceAll(text, secret, "redacted")
+		}
+	}
+	if text == err.Error() {
+		return err
+	}
+	return &concealed{error: err, text: text}
+}

@@ -1,0 +1,40 @@
+// Package websocket is the WebSocket transport of AIP (RFC 6455).
+//
+// A [Transport] carries AIP's messages as text messages, and binary ones beside
+// them. It is made in one of three ways:
+//
+//   - [New] and [Transport.Connect] for a client,
+//   - [Accept] in the handler of any net/http server,
+//   - [Wrap] for a connection that another library opened, found out by
+//     [github.com/aip-go/aip/transport/adapters.Detect].
+//
+// It implements [transport.Transport] and all optional interfaces of that
+// package.
+//
+// # What it does beside the protocol
+//
+//   - A context bounds the call it is given to, never the connection.
+//   - Large messages are sent in fragments of at most 64 KiB, so that pings are
+//     answered in between, and can be received as streams.
+//   - Both sides ping. A connection on which nothing arrives in time is given
+//     up, as is one whose peer stops reading ([Options.WriteTimeout]).
+//   - One close frame is sent and nothing after it. Close is bounded by
+//     [Options.CloseTimeout] even when the peer is silent or stuck.
+//   - Everything that waits is bounded: see [Options.ReceiveQueueBytes] and
+//     [Options.SendQueueBytes].
+//   - Errors are those of package transport; [HandshakeError] and [AcceptError]
+//     tell why there was no connection. None contains a credential.
+//
+// # Engines
+//
+// Frames are read and written by nhooyr.io/websocket or, by [Options.Engine],
+// by its continuation github.com/coder/websocket. What they do differently from
+// the above is corrected in the byte stream beneath them. With [Wrap] that
+// stream is out of reach, which leaves these differences:
+//
+//   - nhooyr and coder give up a connection whose peer does not take a pong
+//     within 5 s;
+//   - nhooyr answers a close frame twice, and can send data after that;
+//   - Close can take up to 5 s longer than CloseTimeout with nhooyr and coder;
+//   - nhooyr and coder connections have no [Transport.RemoteAddr].
+package websocket

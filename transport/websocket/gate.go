@@ -1,0 +1,191 @@
+package websocket
+
+import (
+	"errors"
+	"io"
+	"net"
+	"sync"
+	"sync/atomic"
+
+	"github.com/aip-go/aip/transport"
+)
+
+const (
+	// maxFragment is the most of a message that goes into one frame, so that
+	// pings and pongs never wait long for their turn.
+	maxFragment = 64 << 10
+	// maxControl is how many bytes may wait before pongs are no longer added: a
+	// peer that pings and does not read gets no more of them.
+	maxControl = 4 * maxFragment
+)
+
+// errCloseSent is a message that comes after the close frame.
+var errCloseSent = errors.New("websocket: a close frame was sent before")
+
+// gate is the byte stream between an engine and the network. What the engine
+// writes is collected, whole frame by whole frame, and written to the network
+// by flush, so that
+//
+//   - the engine never waits for the network: pongs cost it no time, and its
+//     own time limits never strike;
+//   - exactly one close frame is sent and nothing after it: what follows the
+//     first one is dropped, and this side's own is put between two frames of
+//     whatever message is being sent;
+//   - what several senders wrote goes out in one piece;
+//   - messages of the engine can be made fragments of one message.
+//
+// Reads go straight to the network; any byte that arrives is a sign of life.
+type gate struct {
+	conn   io.ReadWriteCloser
+	client bool
+	seen   *atomic.Bool // set when bytes arrive
+	watch  *watch       // over the writes
+	// spawn starts a goroutine that somebody waits for, unless it is too late
+	// for that.
+	spawn func(func()) bool
+	// flushing is held by whoever writes to the network.
+	flushing chan struct{}
+	dead     chan struct{} // closed by kill
+
+	mu      sync.Mutex // held for moments only
+	frames  frameParser
+	part    part    // what the engine's messages are to become
+	buffer  *buffer // what was not written yet; nil when there is nothing
+	whole   int     // the bytes of the buffer that are whole frames
+	closing bool    // a close frame is in the buffer or was written
+	dropped bool    // data was dropped because of that
+	kicked  bool    // a goroutine that will flush was started
+	killed  bool
+	readErr error // the first error of the network
+	sendErr error
+}
+
+// newGate returns a gate to the network. The fields seen, watch and spawn must
+// be set before anything is written or read.
+func newGate(conn io.ReadWriteCloser, client bool) *gate {
+	return &gate{conn: conn, client: client, flushing: make(chan struct{}, 1), dead: make(chan struct{})}
+}
+
+// errEnded is the end of what the network delivers, as the engine gets it. The
+// engines take io.EOF for the end of a message, also between two of its frames,
+// and io.ErrUnexpectedEOF in the last one if it is compressed.
+var errEnded = errors.New("websocket: the network connection has ended")
+
+// Read reads from the network.
+func (g *gate) Read(p []byte) (int, error) {
+	n, err := g.conn.Read(p)
+	if n > 0 && !g.seen.Load() {
+		g.seen.Store(true)
+	}
+	if err != nil {
+		g.mu.Lock()
+		defer g.mu.Unlock()
+		if g.readErr == nil {
+			g.readErr = err
+		}
+		err = errEnded
+	}
+	return n, err
+}
+
+// Write takes over what the engine writes. Data is sent by the next flush,
+// control frames are sent without one. It only fails after kill: an engine
+// that meets an error stops reading as well.
+func (g *gate) Write(p []byte) (int, error) {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	if g.killed {
+		return 0, net.ErrClosed
+	}
+	for rest := p; len(rest) > 0; {
+		n, end := g.frames.next(rest)
+		g.add(rest[:n], end)
+		rest = rest[n:]
+	}
+	return len(p), nil
+}
+
+// part is what a message of the engine is on the wire.
+type part int
+
+const (
+	wholeMessage part = iota
+	firstPart
+	middlePart
+	lastPart
+)
+
+// setPart says what becomes of the data that the engine writes from now on.
+func (g *gate) setPart(p part) {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	g.part = p
+}
+
+// mark makes the first byte of a frame of data that of a part.
+func (p part) mark(first byte) byte {
+	switch p {
+	case firstPart:
+		return first &^ finBit
+	case middlePart:
+		return first &^ (finBit | opMask)
+	case lastPart:
+		return first &^ opMask
+	default:
+		return first
+	}
+}
+
+// add adds bytes of a frame, the last ones if end is set, to the buffer.
+func (g *gate) add(some []byte, end bool) {
+	control := g.frames.isControl()
+	if g.closing || g.sendErr != nil {
+		g.dropped = g.dropped || !control
+		return
+	}
+	if g.buffer == nil {
+		g.buffer = getBuffer()
+	}
+	begins := len(g.buffer.b) == g.whole
+	g.buffer.b = append(g.buffer.b, some...)
+	if begins && !control {
+		g.buffer.b[g.whole] = g.part.mark(some[0])
+	}
+	if !end {
+		return
+	}
+	if g.frames.opcode() == opPong && g.whole > maxControl {
+		g.buffer.b = g.buffer.b[:g.whole]
+		return
+	}
+	g.whole = len(g.buffer.b)
+	g.closing = g.frames.opcode() == opClose
+	if control {
+		g.kick()
+	}
+}
+
+// kick has the buffer flushed by a goroutine.
+func (g *gate) kick() {
+	if !g.kicked {
+		g.kicked = g.spawn(func() { _ = g.flush() }) // Who has an interest in the error meets it as well.
+	}
+}
+
+// writeClose puts a close frame after the last whole frame, unless there was
+// one before; the frame that is not whole yet is dropped.
+func (g *gate) writeClose(code transport.StatusCode, reason string) {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	if g.closing || g.killed || g.sendErr != nil {
+		return
+	}
+	if g.buffer == nil {
+		g.buffer = getBuffer()
+	}
+	g.dropped = len(g.buffer.b) > g.whole
+	g.buffer.b = appendClose(g.buffer.b[:g.whole], g.client, code, reason)
+	g.whole = len(g.buffer.b)
+	g.closing = true
+	g.kick()
+}

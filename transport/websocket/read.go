@@ -1,0 +1,253 @@
+package websocket
+
+import (
+	"bytes"
+	"errors"
+	"io"
+	"net"
+	"os"
+	"syscall"
+	"time"
+
+	"github.com/aip-go/aip/transport"
+)
+
+// errTooLarge and errNotText are what a peer's message can be at fault for.
+var (
+	errTooLarge = &fault{transport.StatusMessageTooBig, "message too large", transport.ErrMessageTooLarge}
+	errNotText  = &fault{transport.StatusInvalidPayload, "text is not UTF-8", transport.ErrInvalidUTF8}
+)
+
+// fault is a fault of the peer.
+type fault struct {
+	code   transport.StatusCode
+	reason string
+	err    error
+}
+
+func (f *fault) Error() string { return f.reason }
+
+// read is the reader: the one goroutine that reads from the network, as long as
+// the connection lives.
+func (c *conn) read() {
+	defer c.finish()
+	for {
+		if err := c.readMessage(); err != nil {
+			c.readEnded(err)
+			return
+		}
+	}
+}
+
+// readMessage reads one message into the inbox.
+func (c *conn) readMessage() error {
+	kind, r, err := c.link.NextReader()
+	if err != nil {
+		return err
+	}
+	c.seen.Store(true)
+	in := incoming{c: c, kind: kind, r: r, limit: c.limit.Load()}
+	select {
+	case <-c.ending:
+		return in.discard()
+	default:
+		return in.read()
+	}
+}
+
+// incoming is the message that is being read.
+type incoming struct {
+	c     *conn
+	kind  transport.Kind
+	r     io.Reader
+	limit int64 // 0 for none
+	size  int64
+	text  textChecker
+	end   bool // the whole message was read
+}
+
+// read reads the message and puts it into the inbox: a small one whole, a large
+// one as a stream.
+func (in *incoming) read() error {
+	first := getBuffer()
+	if err := in.fill(first); err != nil {
+		first.free()
+		return err
+	}
+	if !in.end {
+		return in.stream(first)
+	}
+	data := bytes.Clone(first.b)
+	first.free()
+	in.c.inbox.put(message{kind: in.kind, data: data})
+	return nil
+}
+
+// stream puts the message into the inbox as a stream that begins with the
+// piece, and reads the rest.
+func (in *incoming) stream(first *buffer) error {
+	s := newInStream()
+	s.put(in.c, first)
+	in.c.inbox.put(message{kind: in.kind, stream: s})
+	for !in.end {
+		piece := getBuffer()
+		if err := in.fill(piece); err != nil {
+			piece.free()
+			s.finish(in.c.endOf(err))
+			return err
+		}
+		if !s.put(in.c, piece) {
+			piece.free()
+			if cause := in.c.ended(); cause != nil {
+				s.finish(cause)
+			}
+			return in.discard()
+		}
+	}
+	s.finish(nil)
+	return nil
+}
+
+// discard reads and throws away the rest of the message. At the end of the
+// connection it does not matter any more what that is.
+func (in *incoming) discard() error {
+	if in.c.ended() != nil {
+		in.kind, in.limit = transport.Binary, 0
+	}
+	b := getBuffer()
+	defer b.free()
+	for !in.end {
+		b.b = b.b[:0]
+		if err := in.fill(b); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// fill reads up to maxFragment bytes of the message, or to its end, and checks
+// them.
+func (in *incoming) fill(to *buffer) error {
+	b := to.b[:0]
+	for len(b) < maxFragment {
+		n, err := in.r.Read(b[len(b):maxFragment])
+		in.c.seen.Store(true)
+		b = b[:len(b)+n]
+		if err == io.EOF {
+			in.end = true
+			break
+		}
+		if err != nil {
+			return err
+		}
+		if in.limit > 0 && in.size+int64(len(b)) > in.limit {
+			return errTooLarge
+		}
+	}
+	to.b = b
+	in.size += int64(len(b))
+	switch {
+	case in.limit > 0 && in.size > in.limit:
+		return errTooLarge
+	case in.kind == transport.Text && (!in.text.add(b) || in.end && !in.text.complete()):
+		return errNotText
+	}
+	return nil
+}
+
+// endOf returns what a reader's error will be the end of the connection for.
+func (c *conn) endOf(err error) error {
+	if cause := c.ended(); cause != nil {
+		return cause
+	}
+	var f *fault
+	if errors.As(err, &f) {
+		return f.err
+	}
+	if loss := c.loss(err); loss != nil {
+		err = loss
+	}
+	return lost(err)
+}
+
+// readEnded ends the connection after the reader met an error.
+func (c *conn) readEnded(err error) {
+	var (
+		closed *transport.CloseError
+		f      *fault
+	)
+	switch {
+	case c.ended() != nil:
+	case errors.As(err, &closed):
+		c.closedByPeer(closed)
+	case errors.As(err, &f):
+		c.violated(f)
+	default:
+		if loss := c.loss(err); loss != nil {
+			c.lose(lost(loss))
+		} else {
+			c.violated(&fault{transport.StatusProtocolError, "protocol error", &protocolError{err}})
+		}
+	}
+	if cause, failed := c.outcome(); failed {
+		c.inbox.end(cause)
+	}
+}
+
+// protocolError is what an engine found wrong. It matches [ErrProtocol].
+type protocolError struct{ err error }
+
+func (e *protocolError) Error() string        { return ErrProtocol.Error() + ": " + e.err.Error() }
+func (e *protocolError) Is(target error) bool { return target == ErrProtocol }
+
+// loss returns the error of the network that a reader's error comes from, or nil
+// if it is one of the protocol, for which the engines have no types.
+func (c *conn) loss(err error) error {
+	if c.gate != nil {
+		return c.gate.networkError()
+	}
+	var (
+		network net.Error
+		system  syscall.Errno
+	)
+	if errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF) || errors.Is(err, net.ErrClosed) ||
+		errors.Is(err, os.ErrDeadlineExceeded) || errors.As(err, &network) || errors.As(err, &system) {
+		return err
+	}
+	return nil
+}
+
+// closedByPeer ends the connection after the peer's close frame, which the
+// engine has answered.
+func (c *conn) closedByPeer(cause *transport.CloseError) {
+	if !c.end(cause, transport.Disconnecting) || c.gate == nil {
+		return
+	}
+	bound := time.AfterFunc(c.CloseTimeout, c.kill)
+	defer bound.Stop()
+	_ = c.gate.flush() // The peer has closed; its answer is a courtesy.
+}
+
+// violated ends the connection for a fault of the peer, which is told so if
+// that is possible.
+func (c *conn) violated(f *fault) {
+	if !c.end(&transport.CloseError{Code: f.code, Reason: f.reason, Err: f.err}, transport.Failed) {
+		return
+	}
+	c.inbox.end(c.ended())
+	bound := time.AfterFunc(c.CloseTimeout, c.kill)
+	defer bound.Stop()
+	if c.gate != nil {
+		c.gate.writeClose(f.code, f.reason)
+		c.gate.linger()
+		return
+	}
+	_ = c.link.WriteClose(f.code, f.reason) // At best the peer learns why.
+	for {
+		_, r, err := c.link.NextReader()
+		if err != nil {
+			return
+		}
+		_, _ = io.Copy(io.Discard, r) // The next read meets the same error.
+	}
+}
