@@ -1,0 +1,260 @@
+package protocol
+
+import (
+	"context"
+	"fmt"
+	"sync"
+)
+
+// calls is the table of the replies that are waited for, and knows whether Run
+// is there to find them. All methods may be called concurrently.
+type calls[In Message] struct {
+	limit int    // negative: none
+	poke  func() // called when a call begins to wait
+
+	mu        sync.Mutex
+	running   bool
+	started   chan struct{} // closed while running
+	ended     error         // what ended the connection; nil before
+	keyed     map[matchKey]*Reply[In]
+	unkeyed   []*Reply[In]
+	nested    int
+	done      tombstones
+	late      uint64
+	duplicate uint64
+}
+
+func newCalls[In Message](limit int, poke func()) *calls[In] {
+	return &calls[In]{
+		limit:   limit,
+		poke:    poke,
+		started: make(chan struct{}),
+		keyed:   map[matchKey]*Reply[In]{},
+	}
+}
+
+// expect adds a reply to wait for. If needRun, Run has to be running.
+func (c *calls[In]) expect(match Match[In], nested, needRun bool) (*Reply[In], error) {
+	r := &Reply[In]{calls: c, match: match, nested: nested, done: make(chan struct{})}
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	switch {
+	case c.ended != nil:
+		return nil, c.ended
+	case needRun && !c.running:
+		return nil, ErrNotRunning
+	case c.limit >= 0 && len(c.keyed)+len(c.unkeyed) >= c.limit:
+		return nil, ErrTooManyCalls
+	case match.accepts != nil:
+		c.unkeyed = append(c.unkeyed, r)
+	case c.keyed[match.key] != nil:
+		return nil, ErrDuplicateCall
+	default:
+		c.done.forget(match.key)
+		c.keyed[match.key] = r
+	}
+	if nested {
+		c.nested++
+	}
+	c.poke()
+	return r, nil
+}
+
+// remove takes r out of the table and reports whether it was there. The table
+// is locked.
+func (c *calls[In]) remove(r *Reply[In]) bool {
+	found := false
+	if r.match.accepts == nil {
+		if found = c.keyed[r.match.key] == r; found {
+			delete(c.keyed, r.match.key)
+		}
+	} else {
+		for i, other := range c.unkeyed {
+			if found = other == r; found {
+				c.unkeyed = append(c.unkeyed[:i], c.unkeyed[i+1:]...)
+				break
+			}
+		}
+	}
+	if found && r.nested {
+		c.nested--
+	}
+	return found
+}
+
+// finish ends the wait of r, which is in the table. The table is locked.
+func (c *calls[In]) finish(r *Reply[In], m *In, err error) {
+	c.remove(r)
+	if r.match.keep {
+		c.done.add(r.match.key, m != nil)
+	}
+	r.message, r.err = m, err
+	close(r.done)
+}
+
+// release ends the wait of r, if it still waits. Its reply may still come,
+// unless the message was not sent.
+func (c *calls[In]) release(r *Reply[In], sent bool) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if !c.remove(r) {
+		return
+	}
+	if sent && r.match.keep {
+		c.done.add(r.match.key, false)
+	}
+	r.err = fmt.Errorf("protocol: reply was released: %w", context.Canceled)
+	close(r.done)
+}
+
+// start notes that Run runs.
+func (c *calls[In]) start() {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.running = true
+	close(c.started)
+}
+
+// stop notes that Run no longer reads, and ends every wait with cause. If
+// ended, the connection is over.
+func (c *calls[In]) stop(cause error, ended bool) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.running = false
+	c.started = make(chan struct{})
+	if ended {
+		c.ended = cause
+	}
+	c.fail(cause, func(*Reply[In]) bool { return true })
+}
+
+// failNested ends the waits of calls made by handlers with cause.
+func (c *calls[In]) failNested(cause error) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.fail(cause, func(r *Reply[In]) bool { return r.nested })
+}
+
+// fail ends the waits that which chooses. The table is locked.
+func (c *calls[In]) fail(cause error, which func(*Reply[In]) bool) {
+	for _, r := range c.keyed {
+		if which(r) {
+			c.finish(r, nil, cause)
+		}
+	}
+	for i := len(c.unkeyed) - 1; i >= 0; i-- {
+		if r := c.unkeyed[i]; which(r) {
+			c.finish(r, nil, cause)
+		}
+	}
+}
+
+// waiting returns how many replies are waited for.
+func (c *calls[In]) waiting() int {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return len(c.keyed) + len(c.unkeyed)
+}
+
+// verdict is what the table says of a message.
+type verdict uint8
+
+const (
+	notReply  verdict = iota // it answers nothing
+	answered                 // it answered a call
+	lateReply                // it answers a call that is over
+)
+
+// deliver hands m to the call that it answers.
+func (c *calls[In]) deliver(m *In) verdict {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	for _, r := range c.unkeyed {
+		if r.match.accepts(m) {
+			c.finish(r, m, nil)
+			return answered
+		}
+	}
+	if isError(m) {
+		if c.deliverError(m) {
+			return answered
+		}
+		return notReply
+	}
+	key, ok := keyOf(m)
+	if !ok {
+		return notReply
+	}
+	if r := c.keyed[key]; r != nil {
+		c.finish(r, m, nil)
+		return answered
+	}
+	switch found, before := c.done.reply(key); {
+	case !found:
+		return notReply
+	case before:
+		c.duplicate++
+	default:
+		c.late++
+	}
+	return lateReply
+}
+
+// deliverError fails the calls that the error message m concerns: those it
+// names by id, or else by session, or else the only one it can be about. The
+// table is locked.
+func (c *calls[In]) deliverError(m *In) bool {
+	cause, ids := remoteError(m)
+	before := len(c.keyed)
+	for _, id := range ids {
+		if id != "" {
+			c.fail(cause, func(r *Reply[In]) bool { return r.match.id == id })
+		}
+	}
+	if len(c.keyed) == before && cause.SessionID != "" {
+		c.fail(cause, func(r *Reply[In]) bool { return r.match.session == cause.SessionID })
+	}
+	if len(c.keyed) == before && cause.SessionID == "" {
+		c.failSole(cause)
+	}
+	return len(c.keyed) < before
+}
+
+// failSole fails the only call that an error without ids can be about. With
+// none or several of them it fails none.
+func (c *calls[In]) failSole(cause error) {
+	var sole *Reply[In]
+	for _, r := range c.keyed {
+		switch {
+		case !r.match.soleError:
+		case sole != nil:
+			return
+		default:
+			sole = r
+		}
+	}
+	if sole != nil {
+		c.finish(sole, nil, cause)
+	}
+}
+
+// awaitRun waits until Run runs.
+func (c *calls[In]) awaitRun(ctx context.Context) error {
+	c.mu.Lock()
+	started, ended := c.started, c.ended
+	c.mu.Unlock()
+	if ended != nil {
+		return ended
+	}
+	select {
+	case <-started:
+		return nil
+	default:
+	}
+	select {
+	case <-started:
+		return nil
+	case <-ctx.Done():
+		return fmt.Errorf("%w: %w", ErrNotRunning, ctx.Err())
+	}
+}

@@ -1,0 +1,234 @@
+package protocol
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"strings"
+
+	"github.com/aip-go/aip/messages"
+	"github.com/aip-go/aip/transport"
+)
+
+// frameUnit is what travels beside the messages (spec section 1.7): a binary
+// message, which is a text frame and the binary frame after it, or a text
+// frame that belongs to a file transfer.
+type frameUnit struct {
+	kind unitKind
+	// text is the text frame: a JSON object. The unit owns it.
+	text []byte
+	// data is the binary frame of a unitBinary; else nil. The unit owns it.
+	data []byte
+}
+
+// unitKind says what a frameUnit is.
+type unitKind uint8
+
+const (
+	// unitBinary: text has the type "binary_data", or no type and a chunk_num,
+	// and data was the next frame.
+	unitBinary unitKind = iota + 1
+	// unitControl: text has a type that begins with "file_transfer_".
+	unitControl
+)
+
+// inbound is one thing that arrived. Exactly one of message, unit and err is
+// set.
+type inbound[In Message] struct {
+	message *In
+	unit    *frameUnit
+	// err: what arrived is no valid message; the connection is fine.
+	err *MessageError
+	// screened: message has been through the middleware.
+	screened bool
+	// late: message answers a call that is no longer waiting.
+	late bool
+	// text is the message on the wire; nil once it is screened.
+	text []byte
+	// size is the length of the frames in bytes.
+	size int
+}
+
+// beginPull makes the caller the only one who reads, until endPull. It fails
+// with ErrReading when Run or another pull reads.
+func (p *AIPProtocol[Out, In]) beginPull() error { return p.beginReading() }
+
+// endPull lets the next one read.
+func (p *AIPProtocol[Out, In]) endPull() { p.endReading() }
+
+// pull returns what arrives next: a message (decoded and validated, not yet
+// through the middleware), a unit, or the error of what is neither. The error
+// it returns itself is the context's or the connection's end. Nothing is lost
+// when ctx ends, not even between the two frames of a binary message. The
+// caller must be between beginPull and endPull.
+func (p *AIPProtocol[Out, In]) pull(ctx context.Context) (inbound[In], error) {
+	if in, ok := p.queue.pop(); ok {
+		return in, nil
+	}
+	return p.next(ctx)
+}
+
+// putBack makes in what the next pull, Receive or Run gets first. Only what
+// pull returned last may be put back, before endPull.
+func (p *AIPProtocol[Out, In]) putBack(in inbound[In]) { p.queue.unpop(in, in.size) }
+
+// onUnit sets the function that Run calls with each unit, in the order of
+// arrival among the messages, and the error of which it reports like that of a
+// handler. Without one, units are reported as invalid.
+func (p *AIPProtocol[Out, In]) onUnit(f func(ctx context.Context, u *frameUnit) error) {
+	p.unitHandler.Store(&f)
+}
+
+// sendUnit sends text and data as one unit: no other sender's frame comes
+// between them. The error matches errors.ErrUnsupported when the transport has
+// no binary frames. It may be called concurrently.
+func (p *AIPProtocol[Out, In]) sendUnit(ctx context.Context, text, data []byte) error {
+	frames, err := transport.As[transport.FrameTransport](p.transport)
+	if err != nil {
+		return fmt.Errorf("protocol: this transport cannot send binary messages: %w", err)
+	}
+	err = frames.SendFrames(ctx,
+		transport.Frame{Kind: transport.Text, Data: text},
+		transport.Frame{Kind: transport.Binary, Data: data})
+	return p.sent(err, MessageInfo{Type: messages.BinaryDataType, Size: len(text) + len(data), Data: text})
+}
+
+// sendControl sends text, a frame of a file transfer, as it is. It may be
+// called concurrently.
+func (p *AIPProtocol[Out, In]) sendControl(ctx context.Context, text []byte) error {
+	return p.SendRaw(ctx, text)
+}
+
+// next reads what arrives next from the transport.
+func (p *AIPProtocol[Out, In]) next(ctx context.Context) (inbound[In], error) {
+	for {
+		frame, err := p.readFrame(ctx)
+		announced := p.announced
+		if err != nil {
+			if announced != nil && p.link.Load() == linkClosed {
+				p.announced = nil
+				return p.invalid(announced, transport.Text, errNoData), nil
+			}
+			return inbound[In]{}, err
+		}
+		p.announced = nil
+		switch {
+		case frame.Kind == transport.Binary && announced == nil:
+			return p.invalid(frame.Data, transport.Binary, errUnannounced), nil
+		case frame.Kind == transport.Binary:
+			p.received(MessageInfo{Type: messages.BinaryDataType, Size: len(announced) + len(frame.Data), Data: announced})
+			return inbound[In]{
+				unit: &frameUnit{kind: unitBinary, text: announced, data: frame.Data},
+				size: len(announced) + len(frame.Data),
+			}, nil
+		case announced != nil:
+			p.held = &frame
+			return p.invalid(announced, transport.Text, errNoData), nil
+		}
+		in := p.parse(frame.Data)
+		if in.unit == nil || in.unit.kind != unitBinary {
+			return in, nil
+		}
+		p.announced = frame.Data
+	}
+}
+
+// parse makes a message, a unit or an error of a text frame. Of a unitBinary
+// the data has yet to come.
+func (p *AIPProtocol[Out, In]) parse(text []byte) inbound[In] {
+	m := new(In)
+	err := p.codec.Decode(text, m)
+	if err == nil && p.lax {
+		err = validate(m)
+	}
+	if err == nil {
+		if p.extended() {
+			p.received(infoOf(m, text))
+		}
+		return inbound[In]{message: m, text: text, size: len(text)}
+	}
+	head := readHead(text)
+	switch kind := head.unitKind(); kind {
+	case 0:
+		return p.invalid(text, transport.Text, err)
+	default:
+		if kind == unitControl {
+			p.received(MessageInfo{Type: head.Type, Size: len(text), Data: text})
+		}
+		return inbound[In]{unit: &frameUnit{kind: kind, text: text}, size: len(text)}
+	}
+}
+
+// invalid returns what arrived and is no valid message.
+func (p *AIPProtocol[Out, In]) invalid(data []byte, kind transport.Kind, cause error) inbound[In] {
+	err := newMessageError(data, kind, cause)
+	p.failed("receive", err)
+	return inbound[In]{err: err, size: len(data)}
+}
+
+// readFrame returns the next frame. It uses the transport's Receive, so that
+// every wrapper around the transport sees all of it.
+func (p *AIPProtocol[Out, In]) readFrame(ctx context.Context) (transport.Frame, error) {
+	if held := p.held; held != nil {
+		p.held = nil
+		return *held, nil
+	}
+	data, err := p.transport.Receive(ctx)
+	if err == nil {
+		p.opened()
+		return transport.Frame{Kind: transport.Text, Data: data}, nil
+	}
+	var other *transport.FrameTypeError
+	if errors.As(err, &other) {
+		p.opened()
+		return transport.Frame{Kind: other.Got, Data: other.Data}, nil
+	}
+	if ctx.Err() == nil || !errors.Is(err, ctx.Err()) {
+		p.closed(err)
+	}
+	return transport.Frame{}, err
+}
+
+// head is what tells what an undecodable text frame was meant to be.
+type head struct {
+	Type           string
+	SessionID      string
+	RequestID      string
+	ResponseID     string
+	PrevResponseID string
+	chunk          bool
+}
+
+// readHead reads what it can of text, which need not be JSON at all.
+func readHead(text []byte) head {
+	var fields map[string]json.RawMessage
+	if json.Unmarshal(text, &fields) != nil {
+		return head{}
+	}
+	str := func(key string) (s string) {
+		_ = json.Unmarshal(fields[key], &s) // What is no string is as good as absent.
+		return s
+	}
+	_, chunk := fields["chunk_num"]
+	return head{
+		Type:           str("type"),
+		SessionID:      str("session_id"),
+		RequestID:      str("request_id"),
+		ResponseID:     str("response_id"),
+		PrevResponseID: str("prev_response_id"),
+		chunk:          chunk,
+	}
+}
+
+// unitKind returns the kind of unit that the frame begins or is; 0 for none.
+func (h head) unitKind() unitKind {
+	switch {
+	case h.Type == messages.BinaryDataType, h.Type == "" && h.chunk:
+		return unitBinary
+	case strings.HasPrefix(h.Type, "file_transfer_"):
+		return unitControl
+	default:
+		return 0
+	}
+}

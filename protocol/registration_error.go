@@ -1,0 +1,84 @@
+package protocol
+
+import (
+	"fmt"
+
+	"github.com/aip-go/aip/messages"
+	"github.com/aip-go/aip/transport"
+)
+
+// RegistrationFailure says in which way a registration failed.
+type RegistrationFailure int
+
+// The ways in which a registration fails.
+const (
+	// RegistrationRefused: the server answered with an error.
+	RegistrationRefused RegistrationFailure = iota + 1
+	// RegistrationInvalid: the peer's first message is not what it has to be.
+	RegistrationInvalid
+	// RegistrationTimeout: the peer's first message did not come in time.
+	RegistrationTimeout
+	// RegistrationLost: the connection or the context ended, or the first
+	// message could not be sent.
+	RegistrationLost
+)
+
+// String returns "refused", "invalid", "timeout" or "lost".
+func (f RegistrationFailure) String() string {
+	switch f {
+	case RegistrationRefused:
+		return "refused"
+	case RegistrationInvalid:
+		return "invalid"
+	case RegistrationTimeout:
+		return "timeout"
+	case RegistrationLost:
+		return "lost"
+	default:
+		return fmt.Sprintf("failure(%d)", int(f))
+	}
+}
+
+// RegistrationError is a registration that failed. The connection cannot be
+// used any more: close it.
+type RegistrationError struct {
+	Failure RegistrationFailure
+	// Err is the cause: of a refusal a [*RemoteError] with the server's text.
+	Err error
+}
+
+// Error gives the failure and the cause.
+func (e *RegistrationError) Error() string {
+	return fmt.Sprintf("protocol: registration failed (%s): %v", e.Failure, e.Err)
+}
+
+// Unwrap returns the cause.
+func (e *RegistrationError) Unwrap() error { return e.Err }
+
+// Retryable reports whether another attempt, on a new connection, can help. A
+// refusal counts as temporary, because the reference refuses a client whose
+// old connection it has not missed yet, and a target that is not online; wait
+// long enough between attempts. A peer whose first message is wrong does not
+// speak AIP.
+func (e *RegistrationError) Retryable() bool {
+	switch e.Failure {
+	case RegistrationRefused, RegistrationTimeout:
+		return true
+	case RegistrationInvalid:
+		return false
+	default:
+		return transport.Retryable(e.Err)
+	}
+}
+
+// firstMessageError is a first message of a kind that cannot be the first.
+type firstMessageError struct {
+	kind string
+	want string
+}
+
+func (e *firstMessageError) Error() string {
+	return fmt.Sprintf("the first message is a %s message; it has to be %s", e.kind, e.want)
+}
+
+func (e *firstMessageError) Is(target error) bool { return target == messages.ErrInvalid }
