@@ -1,0 +1,240 @@
+package endpoint
+
+import (
+	"context"
+	"errors"
+	"slices"
+	"sync"
+	"time"
+
+	"go.uber.org/zap"
+
+	"github.com/aip-go/aip/messages"
+	"github.com/aip-go/aip/protocol"
+)
+
+// ConstellationOptions configures a [Constellation]. The zero value of every
+// field but Name means the default.
+type ConstellationOptions struct {
+	// Name tells this constellation from others; its client ids are
+	// "name@device". It is required.
+	Name string
+	// Token is shown to the servers.
+	Token string
+	// Dial opens the connections. Nil dials WebSockets, with the Token.
+	Dial Dialer
+	// RegistrationTimeout is how long a server may take to confirm a
+	// registration; zero means 15 seconds, negative means no bound.
+	RegistrationTimeout time.Duration
+	// HeartbeatInterval is the time between heartbeats on each connection,
+	// which begin at once; zero means 25 seconds, negative means one heartbeat
+	// and no more.
+	HeartbeatInterval time.Duration
+	// AckTimeout is how long a server may take to accept or refuse a task;
+	// then its connection is given up, since no later answer could be told from
+	// that to another task. Zero means 30 seconds, negative means no bound.
+	AckTimeout time.Duration
+	// InfoTimeout is how long a server may take to answer [Constellation.DeviceInfo];
+	// zero means 10 seconds, negative means no bound.
+	InfoTimeout time.Duration
+	// SendTimeout is how long a server may take to read a heartbeat; the
+	// connection is then given up. Zero means one minute, negative means no
+	// bound.
+	SendTimeout time.Duration
+	// Observer is told what happens, one event at a time. It must return
+	// quickly and must not call the constellation.
+	Observer func(Event)
+	// Logger is told of what no return value reports. Nil is silent.
+	Logger *zap.Logger
+}
+
+// withDefaults returns a copy of o with its defaults filled in.
+func (o *ConstellationOptions) withDefaults() (ConstellationOptions, error) {
+	if o == nil || o.Name == "" {
+		return ConstellationOptions{}, invalid("Name is required")
+	}
+	out := *o
+	out.HeartbeatInterval = durationOr(out.HeartbeatInterval, defaultHeartbeatInterval)
+	out.AckTimeout = durationOr(out.AckTimeout, defaultAckTimeout)
+	out.InfoTimeout = durationOr(out.InfoTimeout, defaultInfoTimeout)
+	out.SendTimeout = durationOr(out.SendTimeout, defaultSendTimeout)
+	if out.RegistrationTimeout == 0 {
+		out.RegistrationTimeout = defaultConfirmationTimeout
+	}
+	if out.Logger == nil {
+		out.Logger = zap.NewNop()
+	}
+	if out.Dial == nil {
+		out.Dial = dialWebSocket(out.Token, out.Logger)
+	}
+	return out, nil
+}
+
+// Constellation gives tasks to devices, over one connection per device. Make
+// one with [NewConstellation]; all its methods may be called concurrently.
+type Constellation struct {
+	options ConstellationOptions
+	events  observer
+
+	// lifetime ends with Close; work counts the goroutines of connections.
+	lifetime context.Context
+	stop     context.CancelCauseFunc
+	work     sync.WaitGroup
+
+	mu     sync.Mutex
+	closed bool
+	links  map[string]*link // connected or on their way, by device
+}
+
+// NewConstellation returns a constellation without connections. The options
+// are copied. It fails with [ErrInvalidOptions].
+func NewConstellation(options *ConstellationOptions) (*Constellation, error) {
+	o, err := options.withDefaults()
+	if err != nil {
+		return nil, err
+	}
+	c := &Constellation{options: o, links: map[string]*link{}}
+	c.events.f = o.Observer
+	c.lifetime, c.stop = context.WithCancelCause(context.Background())
+	return c, nil
+}
+
+// Connect connects to the server at url for the device deviceID, which has to
+// be online there, and registers. If that connection is there already, or on
+// its way, there is nothing more to do than wait for it; one for the same
+// device at another url is an error matching [ErrInvalidOptions]. ctx bounds
+// the connecting only.
+//
+// Other errors are those of the Dialer, a [*protocol.RegistrationError], and
+// [ErrClosed]. The constellation does not connect again by itself: call
+// Connect again when the connection is lost ([Constellation.Done]).
+func (c *Constellation) Connect(ctx context.Context, deviceID, url string) error {
+	for {
+		l, mine, err := c.reserve(deviceID, url)
+		if err != nil {
+			return err
+		}
+		if mine {
+			return l.open(ctx)
+		}
+		select {
+		case <-l.ready:
+		case <-ctx.Done():
+			return ctx.Err()
+		}
+		// Another caller's context is no reason for this one to give up.
+		if !errors.Is(l.err, context.Canceled) && !errors.Is(l.err, context.DeadlineExceeded) {
+			return l.err
+		}
+	}
+}
+
+// reserve returns the device's link, and whether the caller has to open it.
+func (c *Constellation) reserve(deviceID, url string) (l *link, mine bool, err error) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	l = c.links[deviceID]
+	switch {
+	case deviceID == "":
+		return nil, false, invalid("a device id is required")
+	case c.closed:
+		return nil, false, ErrClosed
+	case l != nil && l.url != url:
+		return nil, false, invalid("device %q is connected by another URL; call Disconnect first", deviceID)
+	case l != nil:
+		return l, false, nil
+	}
+	l = newLink(c, deviceID, url)
+	c.links[deviceID] = l
+	c.work.Add(1)
+	return l, true, nil
+}
+
+// remove takes l out of the list.
+func (c *Constellation) remove(l *link) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.links[l.deviceID] == l {
+		delete(c.links, l.deviceID)
+	}
+}
+
+// link returns the registered connection for a device.
+func (c *Constellation) link(deviceID string) (*link, error) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.closed {
+		return nil, ErrClosed
+	}
+	if l := c.links[deviceID]; l != nil && l.registered() {
+		return l, nil
+	}
+	return nil, ErrNotConnected
+}
+
+// Devices returns the devices with a registered connection, sorted by id.
+func (c *Constellation) Devices() []string {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	var ids []string
+	for id, l := range c.links {
+		if l.registered() {
+			ids = append(ids, id)
+		}
+	}
+	slices.Sort(ids)
+	return ids
+}
+
+// Done returns a channel that is closed when the connection for a device ends.
+// Without one it is closed already.
+func (c *Constellation) Done(deviceID string) <-chan struct{} {
+	l, err := c.link(deviceID)
+	if err != nil {
+		closed := make(chan struct{})
+		close(closed)
+		return closed
+	}
+	return l.ended
+}
+
+// Disconnect closes the connection for a device and waits for its end. It
+// fails with [ErrNotConnected] when there is none.
+func (c *Constellation) Disconnect(deviceID string) error {
+	l, err := c.link(deviceID)
+	if err != nil {
+		return err
+	}
+	l.stop()
+	<-l.ended
+	return nil
+}
+
+// DeviceInfo asks the server of a device what the device said about itself: a
+// JSON object. It fails with [ErrNotConnected], a [*protocol.DeviceInfoError]
+// when the server knows nothing, and a [*protocol.CallError].
+func (c *Constellation) DeviceInfo(ctx context.Context, deviceID string) (messages.Value, error) {
+	l, err := c.link(deviceID)
+	if err != nil {
+		return messages.Value{}, err
+	}
+	ctx, cancel := context.WithTimeout(ctx, c.options.InfoTimeout)
+	defer cancel()
+	if err := l.lock(ctx); err != nil {
+		return messages.Value{}, err
+	}
+	defer l.unlock()
+	return protocol.RequestDeviceInfo(ctx, l.proto, deviceID)
+}
+
+// Close closes all connections and returns when everything that the
+// constellation started has stopped. Tasks that run fail with [ErrTaskLost]. It
+// returns nil, also the second time.
+func (c *Constellation) Close() error {
+	c.mu.Lock()
+	c.closed = true
+	c.mu.Unlock()
+	c.stop(ErrClosed)
+	c.work.Wait()
+	return nil
+}

@@ -1,0 +1,228 @@
+package endpoint
+
+import (
+	"context"
+	"errors"
+	"os"
+	"runtime"
+	"sync"
+	"time"
+
+	"go.uber.org/zap"
+
+	"github.com/aip-go/aip/messages"
+	"github.com/aip-go/aip/protocol"
+	"github.com/aip-go/aip/transport"
+)
+
+// DeviceOptions configures a [Device]. The zero value of every field but ID,
+// and of URL unless there is a Dial, means the default.
+type DeviceOptions struct {
+	// ID is the device's id on its server. It is required.
+	ID string
+	// URL is the server's address, such as "ws://host:5000/ws".
+	URL string
+	// Token is shown to the server.
+	Token string
+	// Platform is one of the Platform constants of package messages; by
+	// default the one this program runs on.
+	Platform string
+	// SystemInfo is what the device says about itself. Nil means what the
+	// standard library knows.
+	SystemInfo *messages.SystemInfo
+	// Tools are what commands can call, beside "list_tools".
+	Tools []Tool
+	// Dial opens the connection. Nil dials a WebSocket to URL, with the Token.
+	Dial Dialer
+	// RegistrationTimeout is how long the server may take to confirm the
+	// registration; zero means 15 seconds, negative means no bound.
+	RegistrationTimeout time.Duration
+	// HeartbeatInterval is the time between heartbeats; zero means 25 seconds,
+	// negative means none.
+	HeartbeatInterval time.Duration
+	// CommandTimeout is how long one tool may run; zero means 5 minutes,
+	// negative means no bound.
+	CommandTimeout time.Duration
+	// SendTimeout is how long the server may take to read a message; the
+	// connection is then given up. Zero means one minute, negative means no
+	// bound.
+	SendTimeout time.Duration
+	// Observer is told what happens, one event at a time. It must return
+	// quickly and must not call the device.
+	Observer func(Event)
+	// Logger is told of what no return value reports. Nil is silent.
+	Logger *zap.Logger
+}
+
+// withDefaults returns a copy of o with its defaults filled in.
+func (o *DeviceOptions) withDefaults() (DeviceOptions, error) {
+	if o == nil || o.ID == "" {
+		return DeviceOptions{}, invalid("ID is required")
+	}
+	out := *o
+	if out.Dial == nil && out.URL == "" {
+		return out, invalid("URL or Dial is required")
+	}
+	out.HeartbeatInterval = durationOr(out.HeartbeatInterval, defaultHeartbeatInterval)
+	out.CommandTimeout = durationOr(out.CommandTimeout, defaultDeviceCommandTimeout)
+	out.SendTimeout = durationOr(out.SendTimeout, defaultSendTimeout)
+	if out.RegistrationTimeout == 0 {
+		out.RegistrationTimeout = defaultConfirmationTimeout
+	}
+	if out.Logger == nil {
+		out.Logger = zap.NewNop()
+	}
+	if out.Dial == nil {
+		out.Dial = dialWebSocket(out.Token, out.Logger)
+	}
+	if out.Platform == "" {
+		out.Platform = platform()
+	}
+	if out.SystemInfo == nil {
+		out.SystemInfo = systemInfo(out.ID)
+	}
+	return out, nil
+}
+
+// platform returns AIP's name for the platform this program runs on.
+func platform() string {
+	switch runtime.GOOS {
+	case "windows":
+		return messages.PlatformWindows
+	case "android", "ios":
+		return messages.PlatformMobile
+	default:
+		return messages.PlatformLinux
+	}
+}
+
+// systemInfo returns what the standard library knows about this system.
+func systemInfo(id string) *messages.SystemInfo {
+	const unknown = "unknown"
+	host, err := os.Hostname()
+	if err != nil {
+		host = unknown
+	}
+	info := &messages.SystemInfo{
+		DeviceID: id, Platform: runtime.GOOS, OSVersion: unknown, CPUCount: int64(runtime.NumCPU()),
+		Hostname: host, IPAddress: unknown, PlatformType: "computer",
+	}
+	if platform() == messages.PlatformMobile {
+		info.PlatformType = "mobile"
+	}
+	return info
+}
+
+// Device runs the commands of a server. Make one with [NewDevice]; all its
+// methods may be called concurrently.
+type Device struct {
+	options DeviceOptions
+	tools   toolbox
+	events  observer
+
+	mu      sync.Mutex
+	running bool
+	conn    *deviceConn // registered; else nil
+}
+
+// NewDevice returns a device that is not connected. The options are copied. It
+// fails with [ErrInvalidOptions].
+func NewDevice(options *DeviceOptions) (*Device, error) {
+	o, err := options.withDefaults()
+	if err != nil {
+		return nil, err
+	}
+	tools, err := newToolbox(o.Tools)
+	if err != nil {
+		return nil, err
+	}
+	d := &Device{options: o, tools: tools}
+	d.events.f = o.Observer
+	return d, nil
+}
+
+// Run connects, registers and serves commands until ctx or the connection
+// ends; then everything it started has stopped, so a tool that ignores the end
+// of its context holds it up. Run it again to connect again; [transport.Retryable]
+// tells whether that can help.
+//
+// It returns nil when ctx ended after the registration: the connection was
+// closed in good order. Otherwise it returns what ended the connection, which
+// matches [io.EOF] if the server closed it cleanly; a
+// [*protocol.RegistrationError]; the error of the Dialer; or
+// [ErrAlreadyRunning].
+func (d *Device) Run(ctx context.Context) error {
+	d.mu.Lock()
+	if d.running {
+		d.mu.Unlock()
+		return ErrAlreadyRunning
+	}
+	d.running = true
+	d.mu.Unlock()
+	defer func() {
+		d.mu.Lock()
+		defer d.mu.Unlock()
+		d.running = false
+	}()
+
+	t, err := d.options.Dial(ctx, d.options.URL)
+	if err != nil {
+		return err
+	}
+	defer d.close(t)
+	conn, err := d.register(ctx, t)
+	if err != nil {
+		return err
+	}
+	d.setConn(conn)
+	d.events.observe(conn.event(Event{Kind: EventRegistered}))
+	err = conn.serve(ctx)
+	d.setConn(nil)
+	d.events.observe(conn.event(Event{Kind: EventDisconnected, Err: err}))
+	return err
+}
+
+func (d *Device) close(t transport.Transport) {
+	if err := t.Close(); err != nil {
+		d.options.Logger.Debug("closing the connection failed", zap.Error(err))
+	}
+}
+
+// register makes the connection the device's.
+func (d *Device) register(ctx context.Context, t transport.Transport) (*deviceConn, error) {
+	proto, err := protocol.NewClient(t, &protocol.Options{
+		RegistrationTimeout: d.options.RegistrationTimeout,
+		Logger:              d.options.Logger,
+	})
+	if err != nil {
+		return nil, err
+	}
+	if err := protocol.RegisterDevice(ctx, proto, d.options.ID, d.options.Platform, d.options.SystemInfo.Value()); err != nil {
+		return nil, err
+	}
+	return newDeviceConn(d, t, proto), nil
+}
+
+func (d *Device) setConn(conn *deviceConn) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	d.conn = conn
+}
+
+// SendFile sends the file at path to the server; see
+// [protocol.AIPProtocol.SendFile], whose options it takes. It fails with
+// [ErrNotConnected] while Run has no registered connection.
+func (d *Device) SendFile(ctx context.Context, path string, options *protocol.SendFileOptions) (*protocol.FileResult, error) {
+	d.mu.Lock()
+	conn := d.conn
+	d.mu.Unlock()
+	if conn == nil {
+		return nil, ErrNotConnected
+	}
+	return conn.proto.SendFile(ctx, path, options)
+}
+
+// isEnd reports whether err says that ctx has ended, and nothing else.
+func isEnd(ctx context.Context, err error) bool {
+	return ctx.Err() != nil && errors.Is(err, ctx.Err())
+}

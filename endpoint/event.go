@@ -1,0 +1,84 @@
+package endpoint
+
+import (
+	"sync"
+	"time"
+
+	"github.com/aip-go/aip/messages"
+	"github.com/aip-go/aip/protocol"
+)
+
+// EventKind says what happened.
+type EventKind string
+
+// The kinds of event, each with the endpoints that report it.
+const (
+	// EventRegistered: a registration was confirmed (all).
+	EventRegistered EventKind = "registered"
+	// EventRejected: a connection did not get to its registration, or the
+	// registration was refused (server).
+	EventRejected EventKind = "rejected"
+	// EventDisconnected: a registered connection has ended; Err says how, nil
+	// after a clean close (all).
+	EventDisconnected EventKind = "disconnected"
+	// EventHeartbeat: a heartbeat was answered (all).
+	EventHeartbeat EventKind = "heartbeat"
+	// EventDeviceInfo: a question about a device was answered (server).
+	EventDeviceInfo EventKind = "device_info"
+	// EventTaskAccepted: a task was acknowledged (all).
+	EventTaskAccepted EventKind = "task_accepted"
+	// EventTaskRefused: a task was refused; Err says why (server).
+	EventTaskRefused EventKind = "task_refused"
+	// EventTaskEnded: a task has ended with Status; Err says why it failed
+	// (all).
+	EventTaskEnded EventKind = "task_ended"
+	// EventCommand: a command with Count actions was sent (server) or is being
+	// run (device).
+	EventCommand EventKind = "command"
+	// EventResults: Count results came (server) or were sent (device).
+	EventResults EventKind = "results"
+	// EventResultsDropped: results came that nobody waits for (server).
+	EventResultsDropped EventKind = "results_dropped"
+	// EventFile: a file came, or failed to; see File and Err (server).
+	EventFile EventKind = "file"
+	// EventRefused: a message was refused or not understood, or the peer
+	// reported an error; Err says what (all).
+	EventRefused EventKind = "refused"
+)
+
+// Event is something that happened at an endpoint. Fields that do not apply
+// are empty.
+type Event struct {
+	Time time.Time
+	Kind EventKind
+	// ClientID and Role are those of the connection on which it happened.
+	ClientID string
+	Role     messages.ClientType
+	// DeviceID is the device concerned, SessionID and TaskName the task.
+	DeviceID, SessionID, TaskName string
+	// Status is how a task ended.
+	Status messages.TaskStatus
+	// Count is the number of actions of a command, or of results.
+	Count int
+	// File is the file that came.
+	File *protocol.FileResult
+	// Err is what went wrong.
+	Err error
+}
+
+// observer hands events to a user's function, one at a time. The zero value
+// drops them.
+type observer struct {
+	mu sync.Mutex
+	f  func(Event)
+}
+
+func (o *observer) observe(e Event) {
+	if o.f == nil {
+		return
+	}
+	e.Time = time.Now()
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	o.f(e)
+}

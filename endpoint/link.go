@@ -1,0 +1,185 @@
+package endpoint
+
+import (
+	"context"
+	"errors"
+	"time"
+
+	"go.uber.org/zap"
+
+	"github.com/aip-go/aip/messages"
+	"github.com/aip-go/aip/protocol"
+	"github.com/aip-go/aip/transport"
+)
+
+// link is one connection of a constellation, for one device, from the attempt
+// to make it to its end.
+type link struct {
+	constellation *Constellation
+	deviceID, url string
+	ctx           context.Context // ends with the constellation, and by stop
+	stop          context.CancelFunc
+
+	// Set before ready is closed; err is why there is no connection.
+	transport transport.Transport
+	proto     *protocol.Client
+	err       error
+	ready     chan struct{}
+	// ended is closed when everything of this link has stopped.
+	ended chan struct{}
+
+	// asking holds a token while a question waits for its answer: a refusal of
+	// the reference does not say which question it refuses. In the end the
+	// token is this link's own, so that nothing is asked any more.
+	asking chan struct{}
+}
+
+func newLink(c *Constellation, deviceID, url string) *link {
+	l := &link{
+		constellation: c,
+		deviceID:      deviceID,
+		url:           url,
+		ready:         make(chan struct{}),
+		ended:         make(chan struct{}),
+		asking:        make(chan struct{}, 1),
+	}
+	l.ctx, l.stop = context.WithCancel(c.lifetime)
+	return l
+}
+
+// registered reports whether the registration was confirmed.
+func (l *link) registered() bool {
+	select {
+	case <-l.ready:
+		return l.err == nil
+	default:
+		return false
+	}
+}
+
+// open connects and registers. It ends the link when that fails, and else
+// leaves that to serve.
+func (l *link) open(ctx context.Context) error {
+	ctx, cancel := context.WithCancelCause(ctx)
+	defer cancel(nil)
+	stop := context.AfterFunc(l.ctx, func() { cancel(ErrClosed) })
+	defer stop()
+
+	l.err = l.connect(ctx)
+	if l.err == nil {
+		l.constellation.events.observe(l.event(Event{Kind: EventRegistered}))
+		close(l.ready)
+		go l.serve()
+		return nil
+	}
+	if errors.Is(context.Cause(ctx), ErrClosed) {
+		l.err = ErrClosed
+	}
+	l.close()
+	close(l.ready)
+	return l.err
+}
+
+// connect opens the connection and registers.
+func (l *link) connect(ctx context.Context) error {
+	options := &l.constellation.options
+	t, err := options.Dial(ctx, l.url)
+	if err != nil {
+		return err
+	}
+	l.transport = t
+	l.proto, err = protocol.NewClient(t, &protocol.Options{
+		RegistrationTimeout: options.RegistrationTimeout,
+		Logger:              options.Logger,
+	})
+	if err != nil {
+		return err
+	}
+	return protocol.RegisterConstellation(ctx, l.proto, options.Name, l.deviceID)
+}
+
+// close ends the link.
+func (l *link) close() {
+	l.stop()
+	l.constellation.remove(l)
+	if l.transport != nil {
+		if err := l.transport.Close(); err != nil {
+			l.constellation.options.Logger.Debug("closing a connection failed", zap.Error(err))
+		}
+	}
+	close(l.ended)
+	l.constellation.work.Done()
+}
+
+// serve reads until the link ends.
+func (l *link) serve() {
+	l.proto.Handle(messages.ServerHeartbeat, func(context.Context, *messages.ServerMessage) error {
+		l.constellation.events.observe(l.event(Event{Kind: EventHeartbeat}))
+		return nil
+	})
+	l.proto.Handle(messages.ServerError, l.handleError)
+	beats := make(chan struct{})
+	go func() {
+		defer close(beats)
+		l.heartbeats()
+	}()
+	err := l.proto.Run(l.ctx)
+	if isEnd(l.ctx, err) {
+		err = nil
+	}
+	l.constellation.remove(l)
+	l.stop()
+	<-beats
+	l.asking <- struct{}{}
+	l.constellation.events.observe(l.event(Event{Kind: EventDisconnected, Err: err}))
+	l.close()
+}
+
+// handleError takes note of an error that concerns no question.
+func (l *link) handleError(_ context.Context, m *messages.ServerMessage) error {
+	err := &protocol.RemoteError{Message: m.Error, SessionID: m.SessionID, ID: m.ResponseID}
+	l.constellation.options.Logger.Warn("server reports an error", zap.String("device_id", l.deviceID), zap.Error(err))
+	l.constellation.events.observe(l.event(Event{Kind: EventRefused, SessionID: m.SessionID, Err: err}))
+	return nil
+}
+
+// heartbeats sends one heartbeat at once and one per interval.
+func (l *link) heartbeats() {
+	options := &l.constellation.options
+	ticker := time.NewTicker(options.HeartbeatInterval)
+	defer ticker.Stop()
+	for {
+		err := bounded(l.ctx, options.SendTimeout, l.transport, func(ctx context.Context) error {
+			return protocol.SendHeartbeat(ctx, l.proto)
+		})
+		if err != nil {
+			options.Logger.Debug("heartbeat not sent", zap.Error(err))
+		}
+		select {
+		case <-ticker.C:
+		case <-l.ctx.Done():
+			return
+		}
+	}
+}
+
+// lock waits until no other question waits for its answer.
+func (l *link) lock(ctx context.Context) error {
+	select {
+	case l.asking <- struct{}{}:
+		return nil
+	case <-l.ended:
+		return ErrNotConnected
+	case <-ctx.Done():
+		return context.Cause(ctx)
+	}
+}
+
+func (l *link) unlock() { <-l.asking }
+
+// event fills in whom it is about.
+func (l *link) event(e Event) Event {
+	e.ClientID, e.Role = messages.ConstellationClientID(l.constellation.options.Name, l.deviceID), messages.Constellation
+	e.DeviceID = l.deviceID
+	return e
+}

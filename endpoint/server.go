@@ -1,0 +1,226 @@
+package endpoint
+
+import (
+	"context"
+	"net/http"
+	"slices"
+	"strings"
+	"sync"
+	"time"
+
+	"go.uber.org/zap"
+
+	"github.com/aip-go/aip/messages"
+	"github.com/aip-go/aip/protocol"
+	"github.com/aip-go/aip/transport"
+)
+
+// ServerOptions configures a [Server]. The zero value of every field but
+// Handler means the default.
+type ServerOptions struct {
+	// Handler runs the tasks. It is required.
+	Handler TaskHandler
+	// Token is what clients must show when they connect over HTTP: as ?token=
+	// in the URL or as an Authorization: Bearer header. Empty lets everyone
+	// in. [Server.Serve] does not ask for it.
+	Token string
+	// RegistrationTimeout is how long a connection may take to register; zero
+	// means 10 seconds, negative means no bound.
+	RegistrationTimeout time.Duration
+	// CommandTimeout is how long a device may take to answer one COMMAND; zero
+	// means 10 minutes, negative means no bound.
+	CommandTimeout time.Duration
+	// SendTimeout is how long a client may take to read a message; its
+	// connection is then given up. Zero means one minute, negative means no
+	// bound.
+	SendTimeout time.Duration
+	// MaxRegistrationSize and MaxMessageSize limit messages before and after
+	// the registration, in bytes; zero means 64 KiB and 100 MiB, negative
+	// leaves the transport's limit in place.
+	MaxRegistrationSize, MaxMessageSize int64
+	// MaxConnections limits connections, registered or not; zero means 16384,
+	// negative means no limit.
+	MaxConnections int
+	// MaxTasks limits the running tasks that one client has asked for; zero
+	// means 64, negative means no limit.
+	MaxTasks int
+	// FileDir is the directory for files that clients send; it must exist.
+	// Empty takes no files. Files are the options; by default a name that is
+	// taken gets a number.
+	FileDir string
+	Files   *protocol.ReceiveFileOptions
+	// Accept turns an HTTP request into a connection, or answers the request
+	// and returns an error. Nil accepts WebSockets from programs and from
+	// pages of the same origin.
+	Accept func(w http.ResponseWriter, r *http.Request) (transport.Transport, error)
+	// Observer is told what happens, one event at a time. It must return
+	// quickly and must not call the server.
+	Observer func(Event)
+	// Logger is told of what no return value reports. Nil is silent.
+	Logger *zap.Logger
+}
+
+// withDefaults returns a copy of o with its defaults filled in.
+func (o *ServerOptions) withDefaults() (ServerOptions, error) {
+	if o == nil || o.Handler == nil {
+		return ServerOptions{}, invalid("Handler is required")
+	}
+	out := *o
+	out.CommandTimeout = durationOr(out.CommandTimeout, defaultServerCommandTimeout)
+	out.SendTimeout = durationOr(out.SendTimeout, defaultSendTimeout)
+	if out.MaxRegistrationSize == 0 {
+		out.MaxRegistrationSize = defaultMaxRegistrationSize
+	}
+	if out.MaxMessageSize == 0 {
+		out.MaxMessageSize = defaultMaxMessageSize
+	}
+	out.MaxConnections = int(limitOr(int64(out.MaxConnections), defaultMaxConnections))
+	out.MaxTasks = int(limitOr(int64(out.MaxTasks), defaultMaxTasks))
+	if out.Files == nil {
+		out.Files = &protocol.ReceiveFileOptions{Existing: protocol.ExistingKept}
+	}
+	if out.Logger == nil {
+		out.Logger = zap.NewNop()
+	}
+	if out.Accept == nil {
+		out.Accept = acceptWebSocket(out.MaxMessageSize, out.Logger)
+	}
+	return out, nil
+}
+
+// Server accepts devices and constellations and runs tasks. Make one with
+// [NewServer]; all its methods may be called concurrently.
+type Server struct {
+	options ServerOptions
+	events  observer
+	logger  *zap.Logger
+
+	// lifetime ends when the server is closed; work counts the goroutines of
+	// connections and tasks.
+	lifetime context.Context
+	stop     context.CancelCauseFunc
+	work     sync.WaitGroup
+
+	mu          sync.Mutex
+	draining    bool // no new connections and tasks
+	connections map[*client]struct{}
+	online      map[string]*client  // registered, by id
+	sessions    map[string]*session // tasks whose requester has not been told of the end, by id
+	unended     int                 // tasks whose end has not been sent to everyone
+	idle        chan struct{}       // closed when unended is 0, if someone waits for it
+}
+
+// NewServer returns a server that has no connections yet. The options are
+// copied. It fails with [ErrInvalidOptions].
+func NewServer(options *ServerOptions) (*Server, error) {
+	o, err := options.withDefaults()
+	if err != nil {
+		return nil, err
+	}
+	s := &Server{
+		options:     o,
+		logger:      o.Logger,
+		connections: map[*client]struct{}{},
+		online:      map[string]*client{},
+		sessions:    map[string]*session{},
+	}
+	s.events.f = o.Observer
+	s.lifetime, s.stop = context.WithCancelCause(context.Background())
+	return s, nil
+}
+
+// ClientInfo describes a registered client.
+type ClientInfo struct {
+	ID   string
+	Role messages.ClientType
+	// Target is the device that a constellation named at its registration.
+	Target string
+	// Platform is a device's platform, as it said.
+	Platform string
+	// SystemInfo is the JSON object that a device sent about itself, or unset.
+	SystemInfo messages.Value
+	// Since is when it registered.
+	Since time.Time
+}
+
+// Clients returns the registered clients, sorted by id.
+func (s *Server) Clients() []ClientInfo {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	list := make([]ClientInfo, 0, len(s.online))
+	for _, c := range s.online {
+		list = append(list, c.info)
+	}
+	slices.SortFunc(list, func(a, b ClientInfo) int { return strings.Compare(a.ID, b.ID) })
+	return list
+}
+
+// Shutdown ends the server in order: it takes on no more connections and
+// tasks, waits for the running tasks, and then does what [Server.Close] does.
+// When ctx ends first, tasks are cut off and the context's error is returned.
+func (s *Server) Shutdown(ctx context.Context) error {
+	s.mu.Lock()
+	s.draining = true
+	idle := s.whenIdle()
+	s.mu.Unlock()
+	var err error
+	select {
+	case <-idle:
+	case <-ctx.Done():
+		err = ctx.Err()
+	}
+	return firstError(err, s.Close())
+}
+
+// whenIdle returns a channel that is closed when there are no tasks. The
+// server is locked.
+func (s *Server) whenIdle() <-chan struct{} {
+	if s.idle == nil {
+		s.idle = make(chan struct{})
+	}
+	idle := s.idle
+	s.checkIdle()
+	return idle
+}
+
+// checkIdle tells those who wait that there are no tasks. The server is locked.
+func (s *Server) checkIdle() {
+	if s.idle != nil && s.unended == 0 {
+		close(s.idle)
+		s.idle = nil
+	}
+}
+
+// Close ends the server: running tasks are cancelled and end as failed, and
+// connections are closed with 1001 (going away). It returns when everything
+// that the server started has stopped; a task handler that ignores the end of
+// its context therefore holds it up. It returns nil, also the second time.
+func (s *Server) Close() error {
+	s.mu.Lock()
+	s.draining = true
+	idle := s.whenIdle()
+	for _, session := range s.sessions {
+		session.cancel(ErrServerClosed)
+	}
+	s.mu.Unlock()
+	// The ends of the tasks go out before the connections are closed, but do
+	// not wait long for clients that do not read.
+	farewell := time.NewTimer(farewellTimeout)
+	defer farewell.Stop()
+	select {
+	case <-idle:
+	case <-farewell.C:
+	}
+	s.stop(ErrServerClosed)
+	s.work.Wait()
+	return nil
+}
+
+func firstError(errs ...error) error {
+	for _, err := range errs {
+		if err != nil {
+			return err
+		}
+	}
+	return nil
+}

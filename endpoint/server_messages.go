@@ -1,0 +1,151 @@
+package endpoint
+
+import (
+	"context"
+	"errors"
+	"fmt"
+
+	"go.uber.org/zap"
+
+	"github.com/aip-go/aip/codec"
+	"github.com/aip-go/aip/messages"
+	"github.com/aip-go/aip/protocol"
+)
+
+// handle handles a message of a registered client, one after the other. Its
+// identity is the one that is pinned to the connection (protocol.PinIdentity).
+func (c *client) handle(ctx context.Context, m *messages.ClientMessage) error {
+	switch m.Type {
+	case messages.ClientHeartbeat:
+		return c.answerHeartbeat(ctx)
+	case messages.ClientTask:
+		return c.handleTask(ctx, m)
+	case messages.ClientCommandResults:
+		// What answers a command goes to Task.Do. This is the rest.
+		c.dropResults(ctx, m)
+		return nil
+	case messages.ClientDeviceInfoRequest:
+		return c.answerDeviceInfo(ctx, m)
+	case messages.ClientDeviceInfoResponse:
+		c.server.logger.Debug("client sent information about itself", zap.String("client_id", c.info.ID))
+		return nil
+	case messages.ClientError:
+		c.noteError(m)
+		return nil
+	default:
+		return c.refuse(ctx, m, fmt.Sprintf("Unknown message type: %s", m.Type))
+	}
+}
+
+func (c *client) answerHeartbeat(ctx context.Context) error {
+	err := c.bounded(ctx, func(ctx context.Context) error { return protocol.AnswerHeartbeat(ctx, c.proto) })
+	if err == nil {
+		c.server.events.observe(c.event(Event{Kind: EventHeartbeat}))
+	}
+	return err
+}
+
+// dropResults takes note of results that nobody waits for: those of a task
+// that is over, of a command that took too long, or of no command at all.
+func (c *client) dropResults(_ context.Context, m *messages.ClientMessage) {
+	c.server.events.observe(c.event(Event{
+		Kind: EventResultsDropped, DeviceID: c.info.ID, SessionID: m.SessionID, Count: len(m.ActionResults),
+	}))
+}
+
+// noteError takes note of an error that the client reports. It is never
+// answered.
+func (c *client) noteError(m *messages.ClientMessage) {
+	err := &protocol.RemoteError{Message: m.Error, SessionID: m.SessionID, ID: m.RequestID}
+	c.server.logger.Warn("client reports an error", zap.String("client_id", c.info.ID), zap.Error(err))
+	c.server.events.observe(c.event(Event{Kind: EventRefused, SessionID: m.SessionID, Err: err}))
+}
+
+// refuse answers m with an error that carries what m is known by. A refused
+// task also ends, unless this client has a task of that session running: that
+// one has its own end.
+func (c *client) refuse(ctx context.Context, m *messages.ClientMessage, text string) error {
+	e := Event{Kind: EventRefused, SessionID: m.SessionID, DeviceID: m.TargetID, Err: errors.New(text)}
+	if m.Type != messages.ClientTask {
+		c.server.events.observe(c.event(e))
+		return c.bounded(ctx, func(ctx context.Context) error { return c.proto.SendError(ctx, text, m) })
+	}
+	e.Kind, e.TaskName = EventTaskRefused, m.TaskName
+	c.server.events.observe(c.event(e))
+	return c.bounded(ctx, func(ctx context.Context) error {
+		if c.server.requested(c, m.SessionID) {
+			return c.proto.SendError(ctx, text, m)
+		}
+		return protocol.RefuseTask(ctx, c.proto, m, text)
+	})
+}
+
+// handleInvalid answers what is no valid message, or claims an identity that is
+// not the connection's. The connection stays open.
+func (c *client) handleInvalid(ctx context.Context, invalid *protocol.MessageError) {
+	text := describe(invalid)
+	if invalid.Type == string(messages.ClientError) {
+		c.noteError(&messages.ClientMessage{SessionID: invalid.SessionID, Error: text})
+		return
+	}
+	m := &messages.ClientMessage{
+		Type: messages.ClientMessageType(invalid.Type), SessionID: invalid.SessionID, RequestID: invalid.ID,
+	}
+	if err := c.refuse(ctx, m, text); err != nil {
+		c.server.logger.Debug("answering an invalid message failed", zap.Error(err))
+	}
+}
+
+// describe says what is wrong with a message: a code, and what helps to find
+// it. It holds nothing of the message.
+func describe(invalid *protocol.MessageError) string {
+	var (
+		identity *protocol.IdentityError
+		syntax   *codec.SyntaxError
+		fields   *messages.ValidationError
+	)
+	switch {
+	case errors.As(invalid.Err, &identity):
+		return identity.Field + " does not match the registered connection"
+	case errors.As(invalid.Err, &fields):
+		return invalid.Code() + ": " + fields.Error()
+	case errors.As(invalid.Err, &syntax):
+		return invalid.Code() + ": " + syntax.Error()
+	default:
+		return invalid.Code()
+	}
+}
+
+// answerDeviceInfo answers from the registry. A constellation that declared a
+// device at its registration may ask for that one only.
+func (c *client) answerDeviceInfo(ctx context.Context, m *messages.ClientMessage) error {
+	if c.info.Role != messages.Constellation {
+		return c.refuse(ctx, m, "DEVICE_INFO_REQUEST is permitted only for constellation clients")
+	}
+	if c.info.Target != "" && m.TargetID != c.info.Target {
+		return c.refuse(ctx, m, "Not authorized to request device info for this device")
+	}
+	info := c.server.systemInfo(m.TargetID)
+	err := c.bounded(ctx, func(ctx context.Context) error { return protocol.AnswerDeviceInfo(ctx, c.proto, m, info) })
+	if err == nil {
+		c.server.events.observe(c.event(Event{Kind: EventDeviceInfo, DeviceID: m.TargetID}))
+	}
+	return err
+}
+
+// systemInfo returns what the device of that id said about itself; unset if it
+// said nothing or is not there.
+func (s *Server) systemInfo(id string) messages.Value {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if device := s.online[id]; device != nil {
+		return device.info.SystemInfo
+	}
+	return messages.Value{}
+}
+
+// handleFile reports a file that came, or failed to.
+func (c *client) handleFile(_ context.Context, file *protocol.FileResult, err error) error {
+	c.server.events.observe(c.event(Event{Kind: EventFile, File: file, Err: err}))
+	return err
+}

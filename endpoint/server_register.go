@@ -1,0 +1,97 @@
+package endpoint
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/aip-go/aip/messages"
+	"github.com/aip-go/aip/protocol"
+)
+
+// register waits for the client's registration and confirms it, or says why
+// not and closes the connection. From enter on, the entry in the registry is
+// this connection's, whatever happens to it.
+func (c *client) register(ctx context.Context) error {
+	setReadLimit(c.transport, c.server.options.MaxRegistrationSize)
+	registration, err := protocol.AwaitRegistration(ctx, c.proto)
+	if err != nil {
+		return c.rejected(err)
+	}
+	c.info = clientInfo(registration)
+	if text := c.server.enter(c); text != "" {
+		err := c.bounded(ctx, func(ctx context.Context) error { return registration.Refuse(ctx, text) })
+		return c.rejected(&protocol.RegistrationError{
+			Failure: protocol.RegistrationRefused,
+			Err:     errors.Join(errors.New(text), err),
+		})
+	}
+	// It is observed first: before anything that the client does about it.
+	c.server.events.observe(c.event(Event{Kind: EventRegistered, DeviceID: c.info.Target}))
+	if err := c.bounded(ctx, registration.Confirm); err != nil {
+		c.server.leave(c)
+		c.server.events.observe(c.event(Event{Kind: EventDisconnected, Err: err}))
+		return &protocol.RegistrationError{Failure: protocol.RegistrationLost, Err: err}
+	}
+	close(c.confirmed)
+	return nil
+}
+
+// rejected reports a connection that did not get to be registered.
+func (c *client) rejected(err error) error {
+	c.server.events.observe(c.event(Event{Kind: EventRejected, Err: err}))
+	return err
+}
+
+// clientInfo returns what a registration says.
+func clientInfo(r *protocol.Registration) ClientInfo {
+	info := ClientInfo{ID: r.ClientID, Role: r.ClientType, Since: time.Now()}
+	if info.Role == messages.Device {
+		info.Platform, info.SystemInfo = r.Platform, r.SystemInfo
+	} else {
+		info.Target = r.TargetID
+	}
+	return info
+}
+
+// enter puts c into the registry, or says in words for the client why not. The
+// entry belongs to this connection: only its own leave removes it.
+func (s *Server) enter(c *client) string {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if target := c.info.Target; target != "" {
+		if device := s.online[target]; device == nil || device.info.Role != messages.Device {
+			return notConnected(target)
+		}
+	}
+	if s.online[c.info.ID] != nil {
+		return fmt.Sprintf("client_id '%s' is already registered; duplicate registrations are not allowed", c.info.ID)
+	}
+	if s.draining {
+		return shuttingDown
+	}
+	s.online[c.info.ID] = c
+	return ""
+}
+
+// leave takes c out of the registry and cancels the tasks it has a part in.
+func (s *Server) leave(c *client) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.online[c.info.ID] == c {
+		delete(s.online, c.info.ID)
+	}
+	for session := range c.sessions {
+		if session.executor == c {
+			session.cancel(ErrDeviceLost)
+		} else {
+			session.cancel(ErrRequesterLost)
+		}
+	}
+	close(c.gone)
+}
+
+const shuttingDown = "the server is shutting down"
+
+func notConnected(id string) string { return fmt.Sprintf("Target device '%s' is not connected", id) }

@@ -1,0 +1,209 @@
+package endpoint
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"go.uber.org/zap"
+
+	"github.com/aip-go/aip/messages"
+	"github.com/aip-go/aip/protocol"
+	"github.com/aip-go/aip/transport"
+)
+
+// client is one connection of the server, from its first message to its last.
+type client struct {
+	server    *Server
+	transport transport.Transport
+	proto     *protocol.Server
+
+	// confirmed is closed when the registration was confirmed: nothing may be
+	// sent before. gone is closed when the client has left the registry.
+	confirmed, gone chan struct{}
+	// commanding holds a token while the device works on a command: it takes
+	// one at a time.
+	commanding chan struct{}
+	// info is set before the client is in the registry, and never changed.
+	info ClientInfo
+
+	// sessions are the tasks asked for or run by this client, asked counts
+	// those it asked for. Guarded by the server's lock.
+	sessions map[*session]struct{}
+	asked    int
+}
+
+// Serve serves one connection, which it owns from then on, until it ends; it
+// closes it with 1001 (going away) when ctx ends or the server is closed. It
+// returns nil after a clean end, a [*protocol.RegistrationError] if the client
+// did not get to be registered, [ErrServerClosed] if it is closed already, and
+// else what ended the connection.
+func (s *Server) Serve(ctx context.Context, t transport.Transport) error {
+	c, err := s.admit(t)
+	if err != nil {
+		s.events.observe(Event{Kind: EventRejected, Err: err})
+		return s.turnAway(t, err)
+	}
+	defer s.work.Done()
+	defer s.dismiss(c)
+
+	ctx, cancel := context.WithCancelCause(ctx)
+	defer cancel(nil)
+	stop := context.AfterFunc(s.lifetime, func() { cancel(ErrServerClosed) })
+	defer stop()
+
+	if err := c.register(ctx); err != nil {
+		if context.Cause(ctx) == ErrServerClosed {
+			err = ErrServerClosed
+		}
+		return err
+	}
+	err = c.run(ctx)
+	s.leave(c)
+	s.events.observe(c.event(Event{Kind: EventDisconnected, Err: err}))
+	return err
+}
+
+// admit makes room for a connection.
+func (s *Server) admit(t transport.Transport) (*client, error) {
+	// What a client may leave out is known only when its identity is pinned,
+	// so messages are checked against their models alone, by the codec.
+	proto, err := protocol.NewServer(t, &protocol.Options{
+		RegistrationTimeout: s.options.RegistrationTimeout,
+		Logger:              s.logger,
+	})
+	if err != nil {
+		return nil, err
+	}
+	c := &client{
+		server:     s,
+		transport:  t,
+		proto:      proto,
+		confirmed:  make(chan struct{}),
+		gone:       make(chan struct{}),
+		commanding: make(chan struct{}, 1),
+		sessions:   map[*session]struct{}{},
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if err := s.full(); err != nil {
+		return nil, err
+	}
+	s.connections[c] = struct{}{}
+	s.work.Add(1)
+	return c, nil
+}
+
+// full returns why no further connection is taken, or nil. The server is
+// locked.
+func (s *Server) full() error {
+	switch {
+	case s.draining:
+		return ErrServerClosed
+	case len(s.connections) >= s.options.MaxConnections:
+		return ErrTooManyConnections
+	default:
+		return nil
+	}
+}
+
+// turnAway ends a connection that the server does not take.
+func (s *Server) turnAway(t transport.Transport, cause error) error {
+	code := transport.StatusTryAgainLater
+	if errors.Is(cause, ErrServerClosed) {
+		code = transport.StatusGoingAway
+	}
+	s.close(t, code)
+	return cause
+}
+
+// dismiss closes the connection, if nothing else has, and forgets it.
+func (s *Server) dismiss(c *client) {
+	s.close(c.transport, transport.StatusGoingAway)
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	delete(s.connections, c)
+}
+
+func (s *Server) close(t transport.Transport, code transport.StatusCode) {
+	if err := closeWith(t, code, ""); err != nil {
+		s.logger.Debug("closing a connection failed", zap.Error(err))
+	}
+}
+
+// run hands the messages of a registered client to their handlers until the
+// connection or ctx ends.
+func (c *client) run(ctx context.Context) error {
+	setReadLimit(c.transport, c.server.options.MaxMessageSize)
+	for _, t := range []messages.ClientMessageType{
+		messages.ClientTask, messages.ClientHeartbeat, messages.ClientCommandResults, messages.ClientError,
+		messages.ClientRegister, messages.ClientTaskEnd, messages.ClientDeviceInfoRequest, messages.ClientDeviceInfoResponse,
+	} {
+		c.proto.Handle(t, c.handle)
+	}
+	c.proto.OnInvalid(c.handleInvalid)
+	c.proto.OnLate(c.dropResults)
+	if dir := c.server.options.FileDir; dir != "" {
+		if err := c.proto.HandleFiles(dir, c.server.options.Files, c.handleFile); err != nil {
+			return fmt.Errorf("endpoint: taking files into FileDir: %w", err)
+		}
+	}
+	err := c.proto.Run(ctx)
+	if ctx.Err() != nil && errors.Is(err, ctx.Err()) {
+		return nil
+	}
+	return err
+}
+
+// send sends m when the registration is confirmed.
+func (c *client) send(ctx context.Context, m *messages.ServerMessage) error {
+	if err := c.ready(ctx); err != nil {
+		return err
+	}
+	return c.bounded(ctx, func(ctx context.Context) error { return c.proto.Send(ctx, m) })
+}
+
+// ready waits until something may be sent.
+func (c *client) ready(ctx context.Context) error {
+	select {
+	case <-c.confirmed:
+		return nil
+	case <-c.gone:
+		return transport.ErrNotConnected
+	case <-ctx.Done():
+		return context.Cause(ctx)
+	}
+}
+
+// bounded runs send with the send timeout. A client that does not take a
+// message in time loses its connection, so that it learns that it has missed
+// something.
+func (c *client) bounded(ctx context.Context, send func(context.Context) error) error {
+	return bounded(ctx, c.server.options.SendTimeout, c.transport, send)
+}
+
+// bounded runs send with a timeout, after which it drops the connection of t.
+func bounded(ctx context.Context, timeout time.Duration, t transport.Transport, send func(context.Context) error) error {
+	limited, cancel := context.WithTimeoutCause(ctx, timeout, ErrSlowConsumer)
+	defer cancel()
+	err := send(limited)
+	if err != nil && context.Cause(limited) == ErrSlowConsumer {
+		abort(t, ErrSlowConsumer)
+		return ErrSlowConsumer
+	}
+	return err
+}
+
+// setReadLimit limits the messages of the peer where t can do that.
+func setReadLimit(t transport.Transport, limit int64) {
+	if limiter, err := transport.As[transport.ReadLimiter](t); err == nil && limit > 0 {
+		limiter.SetReadLimit(limit)
+	}
+}
+
+// event fills in whom it is about.
+func (c *client) event(e Event) Event {
+	e.ClientID, e.Role = c.info.ID, c.info.Role
+	return e
+}

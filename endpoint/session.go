@@ -1,0 +1,190 @@
+package endpoint
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"runtime/debug"
+	"slices"
+	"sync"
+
+	"go.uber.org/zap"
+
+	"github.com/aip-go/aip/codec"
+	"github.com/aip-go/aip/messages"
+	"github.com/aip-go/aip/transport"
+)
+
+// session is a running task: who asked, who runs it, and how it ends.
+type session struct {
+	id, taskName, request string
+	requester, executor   *client
+
+	// ctx is the handler's. Its cause, when cancelled, is why the task ends.
+	ctx    context.Context
+	cancel context.CancelCauseFunc
+
+	// ending is set, under the server's lock, when the end of the task is
+	// about to be sent; told is closed when the requester has it, and the id
+	// is free again.
+	ending bool
+	told   chan struct{}
+
+	mu     sync.Mutex
+	rounds [][]messages.Result
+}
+
+// record keeps the results of a command for the end of the task.
+func (sess *session) record(results []messages.Result) {
+	sess.mu.Lock()
+	defer sess.mu.Unlock()
+	sess.rounds = append(sess.rounds, slices.Clone(results))
+}
+
+// result returns what the commands brought, as the reference writes it: an
+// array of {"request", "result"} objects, nulls included.
+func (sess *session) result() messages.Value {
+	sess.mu.Lock()
+	defer sess.mu.Unlock()
+	request := stringValue(sess.request)
+	json := codec.JSON{Style: codec.Reference, MaxSize: -1}
+	out := []byte{'['}
+	for i, round := range sess.rounds {
+		if i > 0 {
+			out = append(out, ',')
+		}
+		list := []byte{'['}
+		for j := range round {
+			if j > 0 {
+				list = append(list, ',')
+			}
+			// A result is a model, and there is no limit, so that this cannot fail.
+			list, _ = json.Append(list, &round[j])
+		}
+		object := messages.Object{
+			{Key: "request", Value: request},
+			{Key: "result", Value: messages.TrustedValue(append(list, ']'))},
+		}
+		out = object.Value().AppendTo(out)
+	}
+	return messages.TrustedValue(append(out, ']'))
+}
+
+func stringValue(s string) messages.Value {
+	v, err := messages.NewValue(s)
+	if err != nil {
+		panic("endpoint: encoding a string failed: " + err.Error())
+	}
+	return v
+}
+
+// outcome is what a handler returns.
+type outcome struct {
+	result any
+	err    error
+}
+
+// run runs the handler and sends the one end of the task: when the handler
+// returns, or when the task is cancelled, whichever is first.
+func (s *Server) run(sess *session, task *Task) {
+	defer s.work.Done()
+	done := make(chan outcome, 1)
+	s.work.Go(func() { done <- s.call(sess, task) })
+
+	var o outcome
+	select {
+	case o = <-done:
+	case <-sess.ctx.Done():
+		o.err = context.Cause(sess.ctx)
+	}
+	if o.err != nil && sess.ctx.Err() != nil {
+		o.err = context.Cause(sess.ctx)
+	}
+	s.end(sess, o)
+}
+
+// call calls the user's handler.
+func (s *Server) call(sess *session, task *Task) (o outcome) {
+	defer func() {
+		if v := recover(); v != nil {
+			s.logger.Error("task handler panicked", zap.String("session_id", sess.id), zap.Any("panic", v), zap.ByteString("stack", debug.Stack()))
+			o = outcome{err: errHandlerPanic}
+		}
+	}()
+	result, err := s.options.Handler(sess.ctx, task)
+	return outcome{result, err}
+}
+
+var (
+	errHandlerPanic = errors.New("the task's handler failed unexpectedly")
+	errResultSize   = errors.New("the result is larger than a message may be")
+)
+
+// end tells the requester, then the device, how the task ended, and frees the
+// session's id in between.
+func (s *Server) end(sess *session, o outcome) {
+	s.mu.Lock()
+	sess.ending = true
+	s.mu.Unlock()
+	sess.cancel(ErrTaskOver)
+
+	m := sess.endMessage(o)
+	if err := s.tell(sess.requester, m); errors.Is(err, transport.ErrMessageTooLarge) {
+		o.err = errResultSize
+		m = messages.NewTaskFailed(sess.id, errResultSize.Error(), messages.Value{})
+		_ = s.tell(sess.requester, m)
+	}
+	s.free(sess)
+	if sess.executor != sess.requester {
+		_ = s.tell(sess.executor, m)
+	}
+	s.events.observe(sess.requester.event(Event{
+		Kind: EventTaskEnded, DeviceID: sess.executor.info.ID, SessionID: sess.id, TaskName: sess.taskName,
+		Status: m.Status, Err: o.err,
+	}))
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.unended--
+	s.checkIdle()
+}
+
+// tell sends m to a client that may be gone.
+func (s *Server) tell(c *client, m *messages.ServerMessage) error {
+	err := c.send(s.lifetime, m)
+	if err != nil {
+		s.logger.Info("a client was not told the end of a task", zap.String("client_id", c.info.ID), zap.String("session_id", m.SessionID), zap.Error(err))
+	}
+	return err
+}
+
+// endMessage returns the task_end.
+func (sess *session) endMessage(o outcome) *messages.ServerMessage {
+	if o.err == nil && o.result != nil {
+		result, err := messages.NewValue(o.result)
+		if err == nil {
+			return messages.NewTaskCompleted(sess.id, result)
+		}
+		o.err = fmt.Errorf("the result cannot be sent: %w", err)
+	}
+	if o.err == nil {
+		return messages.NewTaskCompleted(sess.id, sess.result())
+	}
+	return messages.NewTaskFailed(sess.id, failureText(o.err), sess.result())
+}
+
+// failureText returns the words for an end of a task, which are those of the
+// reference where it has some.
+func failureText(err error) string {
+	switch {
+	case errors.Is(err, ErrDeviceLost):
+		return "Task was cancelled because target device disconnected"
+	case errors.Is(err, ErrRequesterLost):
+		return "Task was cancelled because its requester disconnected"
+	case errors.Is(err, ErrServerClosed):
+		return "Task was cancelled because " + shuttingDown
+	}
+	if text := err.Error(); text != "" {
+		return text
+	}
+	return "the task failed without a reason"
+}

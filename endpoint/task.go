@@ -1,0 +1,140 @@
+package endpoint
+
+import (
+	"context"
+	"errors"
+
+	"github.com/aip-go/aip/messages"
+	"github.com/aip-go/aip/protocol"
+	"github.com/aip-go/aip/transport"
+)
+
+// TaskHandler runs a task. What it returns is sent to the client that asked
+// for the task: as the result, in the form of [messages.NewValue], or, if it
+// returns an error, as a failure with the error's text. A nil result stands
+// for what its calls of [Task.Do] brought, in the form of the reference: an
+// array of objects with the request and the results, one per call.
+//
+// ctx ends when the task has to: with the cause [ErrDeviceLost],
+// [ErrRequesterLost] or [ErrServerClosed]. The task's end is sent then,
+// whether the handler has returned or not. A panic ends the task as failed.
+type TaskHandler func(ctx context.Context, task *Task) (any, error)
+
+// Task is a task that a server runs. It is valid until its handler returns.
+type Task struct {
+	// SessionID is the id by which the client knows the task, Name its name in
+	// the form of [SafeTaskName].
+	SessionID, Name string
+	// Request says in words what to do.
+	Request string
+	// Metadata is the JSON object that came with the request, or unset.
+	Metadata messages.Value
+	// Requester is the client that asked for the task, Device the device that
+	// runs its commands: the same one if a device asked.
+	Requester, Device ClientInfo
+
+	// AgentName, ProcessName and RootName go into the commands. The agent
+	// names the set of tools; it is filled in as suits the device's platform:
+	// "LinuxAgent", "MobileAgent" or "HostAgent". Change them before Do.
+	AgentName, ProcessName, RootName string
+
+	session *session
+}
+
+// The agents that the reference's devices know, by platform.
+var agents = map[string]string{
+	messages.PlatformLinux:   "LinuxAgent",
+	messages.PlatformMobile:  "MobileAgent",
+	messages.PlatformWindows: "HostAgent",
+}
+
+func newTask(sess *session, metadata messages.Value) *Task {
+	agent := agents[sess.executor.info.Platform]
+	if agent == "" {
+		agent = agents[messages.PlatformLinux]
+	}
+	return &Task{
+		SessionID: sess.id,
+		Name:      sess.taskName,
+		Request:   sess.request,
+		Metadata:  metadata,
+		Requester: sess.requester.info,
+		Device:    sess.executor.info,
+		AgentName: agent,
+		session:   sess,
+	}
+}
+
+// Do sends the actions to the device as one COMMAND and returns their results,
+// one for each, in the same order. The device runs them one after the other
+// and skips those after a failure; a result that is not a success is no error
+// of Do. A device works on one COMMAND at a time: Do waits for those of other
+// tasks. Do may be called concurrently.
+//
+// Every error is a [*CommandError]. After a timeout ([ServerOptions]'
+// CommandTimeout, or ctx) the device may still run the actions; their results
+// are dropped when they come.
+func (t *Task) Do(ctx context.Context, actions ...messages.Command) ([]messages.Result, error) {
+	device := t.session.executor
+	command := messages.NewCommand(messages.CommandRequest{
+		SessionID:   t.SessionID,
+		TaskName:    t.Name,
+		AgentName:   t.AgentName,
+		ProcessName: t.ProcessName,
+		RootName:    t.RootName,
+		Actions:     actions,
+	})
+	ctx, cancel := context.WithCancelCause(ctx)
+	defer cancel(nil)
+	stop := context.AfterFunc(t.session.ctx, func() { cancel(context.Cause(t.session.ctx)) })
+	defer stop()
+
+	results, err := t.command(ctx, device, command)
+	if err != nil {
+		return nil, &CommandError{
+			DeviceID: device.info.ID, SessionID: t.SessionID, ResponseID: command.ResponseID,
+			Err: commandCause(ctx, err),
+		}
+	}
+	t.session.record(results)
+	device.server.events.observe(device.event(Event{
+		Kind: EventResults, DeviceID: device.info.ID, SessionID: t.SessionID, TaskName: t.Name, Count: len(results),
+	}))
+	return results, nil
+}
+
+// command sends command, when it is its turn, and waits for the results.
+func (t *Task) command(ctx context.Context, device *client, command *messages.ServerMessage) ([]messages.Result, error) {
+	select {
+	case device.commanding <- struct{}{}:
+		defer func() { <-device.commanding }()
+	case <-ctx.Done():
+		return nil, context.Cause(ctx)
+	}
+	if err := device.ready(ctx); err != nil {
+		return nil, err
+	}
+	device.server.events.observe(device.event(Event{
+		Kind: EventCommand, DeviceID: device.info.ID, SessionID: t.SessionID, TaskName: t.Name, Count: len(command.Actions),
+	}))
+	limited, cancel := context.WithTimeoutCause(ctx, device.server.options.CommandTimeout, ErrCommandTimeout)
+	defer cancel()
+	results, err := protocol.SendCommand(limited, device.proto, command)
+	if err != nil && ctx.Err() == nil && limited.Err() != nil {
+		return nil, ErrCommandTimeout
+	}
+	return results, err
+}
+
+// commandCause returns what to tell of err, the failure of a command.
+func commandCause(ctx context.Context, err error) error {
+	var end *transport.CloseError
+	switch {
+	case ctx.Err() != nil:
+		return context.Cause(ctx)
+	case errors.As(err, &end), errors.Is(err, transport.ErrNotConnected):
+		return errors.Join(ErrDeviceLost, err)
+	default:
+		return err
+	}
+}
