@@ -1,0 +1,37 @@
+// Package examples holds small programs, one a folder, that show one thing
+// each. A test runs every one of them and compares what it prints.
+package examples
+
+import (
+	"bytes"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"testing"
+)
+
+func TestExamples(t *testing.T) {
+	programs, err := filepath.Glob("*/main.go")
+	if err != nil || len(programs) == 0 {
+		t.Fatalf("no examples found: %v", err)
+	}
+	for _, program := range programs {
+		dir := filepath.Dir(program)
+		t.Run(dir, func(t *testing.T) {
+			t.Parallel()
+			want, err := os.ReadFile(filepath.Join(dir, "output.txt"))
+			if err != nil {
+				t.Fatal(err)
+			}
+			var stdout, stderr bytes.Buffer
+			cmd := exec.CommandContext(t.Context(), "go", "run", "./"+dir)
+			cmd.Stdout, cmd.Stderr = &stdout, &stderr
+			if err := cmd.Run(); err != nil {
+				t.Fatalf("%v\n%s", err, stderr.Bytes())
+			}
+			if !bytes.Equal(stdout.Bytes(), want) {
+				t.Errorf("printed\n%s\nwant\n%s", stdout.Bytes(), want)
+			}
+		})
+	}
+}

@@ -1,0 +1,133 @@
+package layering
+
+// Module is the path of the root module.
+const Module = "github.com/aip-go/aip"
+
+// MaxLines is the most lines that a source file may have, tests left out.
+const MaxLines = 500
+
+// Modules that more than one rule names.
+const (
+	nhooyr    = "nhooyr.io/websocket"
+	coder     = "github.com/coder/websocket"
+	gorilla   = "github.com/gorilla/websocket"
+	validator = "github.com/go-playground/validator/v10"
+	uuid      = "github.com/google/uuid"
+	compress  = "github.com/klauspost/compress"
+	goleak    = "go.uber.org/goleak"
+	zap       = "go.uber.org/zap"
+)
+
+// Rule says what a package may import. The standard library is always allowed,
+// but for [testing], which only packages whose name ends in "test" import.
+type Rule struct {
+	// Package is the import path below [Module]; a trailing "/..." includes
+	// all packages below it.
+	Package string
+	// Why is the reason, shown with each violation.
+	Why string
+	// Allows are the packages of this project that may be imported, written
+	// as Package is.
+	Allows []string
+	// Modules are the third-party modules that may be imported.
+	Modules []string
+	// Only narrows an entry of Allows or Modules to the named files.
+	Only map[string][]string
+	// Exposes are the third-party modules whose types may appear in the
+	// package's exported signatures.
+	Exposes []string
+	// TestModules are the third-party modules that the package's tests may
+	// import beside Modules and goleak.
+	TestModules []string
+}
+
+// Rules is the house's order: a package imports only from rules above its own.
+var Rules = []Rule{
+	{
+		Package: "internal/jsonscan",
+		Why:     "the JSON scanner is a leaf: it knows text, not messages",
+	},
+	{
+		Package: "messages",
+		Why:     "messages are plain data, to be used without any connection",
+		Allows:  []string{"internal/jsonscan"},
+		Modules: []string{validator, uuid},
+	},
+	{
+		Package: "codec",
+		Why:     "encoding is testable and usable without a network",
+		Allows:  []string{"internal/jsonscan", "messages"},
+		Modules: []string{compress},
+	},
+	{
+		Package: "transport",
+		Why:     "whoever implements a transport depends on the contract and nothing else",
+	},
+	{
+		Package: "transport/transporttest",
+		Why:     "the conformance kit runs against any transport, so it knows none",
+		Allows:  []string{"transport"},
+	},
+	{
+		Package: "transport/adapters",
+		Why:     "the one place that knows all WebSocket engines",
+		Allows:  []string{"transport"},
+		Modules: []string{nhooyr, coder, gorilla},
+	},
+	{
+		Package:     "transport/websocket",
+		Why:         "users choose an engine by an option; the libraries stay behind the adapters",
+		Allows:      []string{"transport", "transport/adapters"},
+		Modules:     []string{zap},
+		Exposes:     []string{zap},
+		TestModules: []string{nhooyr, coder, gorilla},
+	},
+	{
+		Package: "protocol",
+		Why:     "the protocol runs over any transport, so it names none",
+		Allows:  []string{"messages", "codec", "transport"},
+		Modules: []string{zap},
+		Exposes: []string{zap},
+	},
+	{
+		Package: "resilience",
+		Why:     "reconnection is a matter of the contract, not of a network",
+		Allows:  []string{"messages", "transport", "protocol"},
+		Modules: []string{zap},
+		Exposes: []string{zap},
+	},
+	{
+		Package: "endpoint",
+		Why:     "endpoints dial through a function; one file gives the default",
+		Allows:  []string{"messages", "codec", "transport", "transport/websocket", "protocol", "resilience"},
+		Modules: []string{zap},
+		Only:    map[string][]string{"transport/websocket": {"defaults.go"}},
+		Exposes: []string{zap},
+	},
+	{
+		Package: "examples/...",
+		Why:     "an example uses what a user can use",
+		Allows:  []string{"messages", "codec", "transport", "transport/adapters", "transport/websocket", "transport/transporttest", "protocol", "resilience", "endpoint"},
+		Modules: []string{nhooyr, coder, gorilla, zap},
+	},
+	{
+		Package: "internal/layering",
+		Why:     "the rules judge the source from outside",
+	},
+	{
+		Package: "internal/docs",
+		Why:     "the documents' snippets are compiled from outside",
+	},
+	{
+		Package: "internal/bench",
+		Why:     "a module of its own, so that peers to measure against stay out of the root module",
+		Allows:  []string{"transport", "transport/websocket"},
+		Modules: []string{nhooyr, coder, gorilla},
+	},
+	{
+		Package: "cmd/aip",
+		Why:     "the command line is a user of the library like any other",
+		Allows:  []string{"messages", "codec", "transport", "transport/adapters", "transport/websocket", "protocol", "resilience", "endpoint"},
+		Modules: []string{zap},
+	},
+}
