@@ -55,3 +55,20 @@ func BenchmarkTombstones(b *testing.B) {
 		i++
 	}
 }
+
+func BenchmarkRun(b *testing.B) {
+	c, s := newPair(b, nil, nil)
+	ctx := context.Background()
+	handled := make(chan struct{}, 1)
+	c.Handle(messages.ServerHeartbeat, func(context.Context, *messages.ServerMessage) error {
+		handled <- struct{}{}
+		return nil
+	})
+	running(b, c)
+	m := messages.NewHeartbeatReply()
+	b.ReportAllocs()
+	for b.Loop() {
+		must(b, s.Send(ctx, m))
+		<-handled
+	}
+}

@@ -234,7 +234,7 @@ func (p *AIPProtocol[Out, In]) handleUnit(ctx context.Context, u *frameUnit) err
 		return err
 	}
 	if files != nil {
-		if err := p.handleFile(ctx, u.kind, o, u.data); !errors.Is(err, ErrNotTransfer) {
+		if err := p.handleFile(ctx, u.kind, o, u.data); !errors.Is(err, errNotTransfer) {
 			return err
 		}
 	}

@@ -104,28 +104,42 @@ func (r *unitRouter) yield() bool {
 	return true
 }
 
-// leftover reports whether u needs no more attention: an answer to an
-// announcement, which it delivers if someone still waits for it, or a part of
-// a transfer that has failed.
-func (r *unitRouter) leftover(u *frameUnit) bool {
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	if u.kind == unitBinary && !r.skipping {
+// answer reports whether u is an answer to an announcement, and delivers it if
+// someone still waits for it.
+func (r *unitRouter) answer(u *frameUnit) bool {
+	if u.kind != unitControl {
 		return false
 	}
 	o, err := decodeMetadata(u.text)
 	if err != nil {
 		return false
 	}
-	if kind, _, _ := stringField(o, "type"); kind == fileResumeType {
-		e := extensionOf(o)
-		if answer := r.answers[e.ID]; answer != nil {
-			delete(r.answers, e.ID)
-			answer <- e
-		}
+	if kind, _, _ := stringField(o, "type"); kind != fileResumeType {
+		return false
+	}
+	e := extensionOf(o)
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if answer := r.answers[e.ID]; answer != nil {
+		delete(r.answers, e.ID)
+		answer <- e
+	}
+	return true
+}
+
+// leftover reports whether u needs no more attention: an answer to an
+// announcement, or a part of a transfer that has failed.
+func (r *unitRouter) leftover(u *frameUnit) bool {
+	if r.answer(u) {
 		return true
 	}
+	r.mu.Lock()
+	defer r.mu.Unlock()
 	if !r.skipping {
+		return false
+	}
+	o, err := decodeMetadata(u.text)
+	if err != nil {
 		return false
 	}
 	switch frameOf(u.kind, o) {

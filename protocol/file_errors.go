@@ -3,6 +3,9 @@ package protocol
 import (
 	"errors"
 	"fmt"
+	"io/fs"
+
+	"github.com/aip-go/aip/transport"
 )
 
 // What can be wrong with a file transfer, matched with errors.Is on the
@@ -36,10 +39,11 @@ var (
 	// ErrInterrupted: the connection, or the reading from it, ended in the
 	// middle of the file.
 	ErrInterrupted = errors.New("protocol: interrupted")
-	// ErrNotTransfer: the frame has no part in the file transfer, whose state
-	// it left unchanged.
-	ErrNotTransfer = errors.New("protocol: frame is not part of the file transfer")
 )
+
+// errNotTransfer: the frame has no part in the file transfer, whose state it
+// left unchanged.
+var errNotTransfer = errors.New("frame is not part of the file transfer")
 
 // TransferStage is the part of a file transfer that failed.
 type TransferStage string
@@ -84,3 +88,17 @@ func (e *TransferError) Error() string {
 
 // Unwrap returns the cause.
 func (e *TransferError) Unwrap() error { return e.Err }
+
+// Retryable reports whether sending the file again can help; see
+// [transport.Retryable].
+func (e *TransferError) Retryable() bool {
+	for _, permanent := range []error{
+		ErrInvalidOptions, ErrUnsafeName, ErrLimit, ErrExists, ErrRefused, ErrMetadata, ErrOrder, ErrSize,
+		fs.ErrNotExist, fs.ErrPermission, fs.ErrInvalid,
+	} {
+		if errors.Is(e.Err, permanent) {
+			return false
+		}
+	}
+	return transport.Retryable(e.Err)
+}

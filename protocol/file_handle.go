@@ -21,9 +21,11 @@ type FileHandler func(ctx context.Context, file *FileResult, err error) error
 // and the handler set before. A nil handler makes failures errors of Run, as
 // if a handler had returned them.
 //
-// If Run ends in the middle of a file, that fails with [ErrInterrupted]. The
+// If Run ends in the middle of a file, that fails with [ErrInterrupted], and
+// if the queue of Run drops a chunk (see [DropOldest]), with [ErrOrder]. The
 // rest of a file that has failed on this side is read and ignored, so that the
-// connection stays usable.
+// connection stays usable. What waits in that queue adds to the memory of the
+// one chunk that a transfer needs.
 func (p *AIPProtocol[Out, In]) HandleFiles(dir string, opts *ReceiveFileOptions, handler FileHandler) error {
 	probe, err := newFileReceiver(dir, opts)
 	if err != nil {
@@ -39,7 +41,7 @@ func (p *AIPProtocol[Out, In]) HandleFiles(dir string, opts *ReceiveFileOptions,
 }
 
 // handleFile hands a unit to the handler of files. The error matches
-// ErrNotTransfer if it has no part in a file transfer.
+// errNotTransfer if it has no part in a file transfer.
 func (p *AIPProtocol[Out, In]) handleFile(ctx context.Context, kind unitKind, o messages.Object, data []byte) error {
 	guard := func(f func() error) { p.guard(ctx, nil, f) }
 	reply, err := p.units.feed(ctx, guard, kind, o, data)
@@ -81,7 +83,7 @@ func (r *unitRouter) feed(ctx context.Context, guard func(func() error), kind un
 		h.interrupted(fmt.Errorf("%w: another transfer begins", ErrOrder), false)
 		_, h.config = r.handlers()
 		if h.config == nil {
-			return nil, ErrNotTransfer
+			return nil, errNotTransfer
 		}
 		var err error
 		if h.current, err = newFileReceiver(h.config.dir, &h.config.opts); err != nil {
@@ -90,10 +92,10 @@ func (r *unitRouter) feed(ctx context.Context, guard func(func() error), kind un
 		}
 	}
 	if h.current == nil {
-		return nil, ErrNotTransfer
+		return nil, errNotTransfer
 	}
 	step, err := h.current.feed(kind, o, data)
-	if errors.Is(err, ErrNotTransfer) {
+	if errors.Is(err, errNotTransfer) {
 		return nil, err
 	}
 	if err != nil && what != frameComplete {
@@ -150,6 +152,9 @@ func (h *fileHandler) stopWatch() {
 func (r *unitRouter) end() {
 	h := &r.receiving
 	h.mu.Lock()
+	if h.current != nil {
+		r.skip()
+	}
 	h.interrupted(ErrInterrupted, true)
 	h.mu.Unlock()
 	h.timers.Wait()

@@ -76,7 +76,7 @@ func (p *AIPProtocol[Out, In]) receiveUnit(ctx context.Context, r *fileReceiver,
 	}
 	if in.unit != nil {
 		result, err := p.receiveFrame(ctx, r, in)
-		if !errors.Is(err, ErrNotTransfer) {
+		if !errors.Is(err, errNotTransfer) {
 			return result, err
 		}
 	}
@@ -100,7 +100,7 @@ func (p *AIPProtocol[Out, In]) receiveFrame(ctx context.Context, r *fileReceiver
 	}
 	what := frameOf(in.unit.kind, o)
 	if what == frameForeign || r.phase == phaseStart && what != frameStart {
-		return nil, ErrNotTransfer
+		return nil, errNotTransfer
 	}
 	another := what == frameStart && r.phase != phaseStart
 	if another {

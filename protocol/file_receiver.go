@@ -72,10 +72,10 @@ func newFileReceiver(dir string, opts *ReceiveFileOptions) (*fileReceiver, error
 
 // feed takes in a unit: its metadata and, of a binary message, its data, which
 // it does not keep. The error is a *TransferError. It ends the transfer,
-// unless it matches ErrNotTransfer, which leaves everything as it was.
+// unless it matches errNotTransfer, which leaves everything as it was.
 func (r *fileReceiver) feed(kind unitKind, o messages.Object, data []byte) (fileStep, error) {
 	if r.phase == phaseOver {
-		return fileStep{}, r.wrap(StageComplete, fmt.Errorf("%w: the transfer is over", ErrNotTransfer))
+		return fileStep{}, r.wrap(StageComplete, fmt.Errorf("%w: the transfer is over", errNotTransfer))
 	}
 	var (
 		step  fileStep
@@ -85,7 +85,7 @@ func (r *fileReceiver) feed(kind unitKind, o messages.Object, data []byte) (file
 	)
 	switch {
 	case what == frameForeign:
-		return fileStep{}, r.wrap(stage, ErrNotTransfer)
+		return fileStep{}, r.wrap(stage, errNotTransfer)
 	case r.phase == phaseStart && what == frameStart:
 		stage = StageStart
 		step.reply, err = r.start(o)

@@ -91,9 +91,6 @@ func (p *AIPProtocol[Out, In]) SendFileFrom(ctx context.Context, r io.Reader, na
 func (p *AIPProtocol[Out, In]) awaitResume(ctx context.Context, s *fileSender, announce func() error) (extension, error) {
 	answer, done := p.units.await(s.id)
 	defer done()
-	if p.unitHandler.Load() == nil {
-		p.onUnit(p.handleUnit)
-	}
 	if err := announce(); err != nil {
 		return extension{}, err
 	}

@@ -200,7 +200,7 @@ func TestDiskFaults(t *testing.T) {
 				t.Errorf("%v, want %v", err, test.want)
 			}
 			checkDir(t, dir, nil)
-			if _, again := feedAll(t, r, completeABC); !errors.Is(again, ErrNotTransfer) {
+			if _, again := feedAll(t, r, completeABC); !errors.Is(again, errNotTransfer) {
 				t.Errorf("then %v", again)
 			}
 		})

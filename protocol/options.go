@@ -65,8 +65,8 @@ const (
 	Block QueuePolicy = iota
 	// DropOldest drops what has waited longest, and counts it in [Stats].
 	DropOldest
-	// Disconnect closes the connection with the code 1013 (try again later);
-	// Run returns an error that matches [ErrQueueFull].
+	// Disconnect drops the whole queue and closes the connection with the code
+	// 1013 (try again later); Run returns an error that matches [ErrQueueFull].
 	Disconnect
 )
 

@@ -127,6 +127,7 @@ func TestPolicyDisconnect(t *testing.T) {
 		c, s, names, _, wait := blockedClient(t, QueueOptions{Messages: 3, Policy: Disconnect})
 		for i := range 5 {
 			must(t, s.Send(context.Background(), message(i)))
+			synctest.Wait()
 		}
 		if err := wait(); !errors.Is(err, ErrQueueFull) {
 			t.Errorf("Run returned %v", err)

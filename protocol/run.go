@@ -75,13 +75,18 @@ func (r *run[Out, In]) read() {
 	r.cause = r.readAll()
 	stopped := r.reading.Err() != nil && errors.Is(r.cause, r.reading.Err())
 	r.ended = !stopped && !errors.Is(r.cause, transport.ErrNotConnected)
-	cause := r.cause
-	if stopped {
-		cause = fmt.Errorf("%w: it was stopped", ErrNotRunning)
+	overflow := errors.Is(r.cause, ErrQueueFull)
+	if overflow {
+		r.p.queue.clear()
 	}
-	r.p.calls.stop(cause, r.ended)
-	r.stopHandling(r.cause)
-	if errors.Is(r.cause, ErrQueueFull) {
+	if stopped {
+		r.p.calls.stop(fmt.Errorf("%w: it was stopped", ErrNotRunning), false)
+		r.stopHandling(context.Cause(r.reading))
+	} else {
+		r.p.calls.stop(r.cause, r.ended)
+		r.stopHandling(r.cause)
+	}
+	if overflow {
 		r.p.closeWith(transport.StatusTryAgainLater, "too many messages")
 		r.p.closed(r.cause)
 	}
@@ -110,6 +115,9 @@ func (r *run[Out, In]) readAll() error {
 // sort runs a message through the middleware and to the call it answers. It
 // reports whether something is left for handlers.
 func (p *AIPProtocol[Out, In]) sort(ctx context.Context, in inbound[In]) (inbound[In], bool) {
+	if in.unit != nil && p.units.answer(in.unit) {
+		return in, false
+	}
 	if in.message == nil || in.screened {
 		return in, true
 	}
@@ -190,7 +198,7 @@ func (r *run[Out, In]) watch(ctx context.Context) {
 // reader has stopped, or ctx has ended.
 func (r *run[Out, In]) dispatch(ctx context.Context) {
 	for {
-		if ctx.Err() != nil || r.overflowed() {
+		if ctx.Err() != nil {
 			return
 		}
 		in, ok := r.p.queue.pop()
@@ -210,16 +218,6 @@ func (r *run[Out, In]) dispatch(ctx context.Context) {
 				return
 			}
 		}
-	}
-}
-
-// overflowed reports whether the queue was the reason to disconnect.
-func (r *run[Out, In]) overflowed() bool {
-	select {
-	case <-r.finished:
-		return errors.Is(r.cause, ErrQueueFull)
-	default:
-		return false
 	}
 }
 
