@@ -116,8 +116,9 @@ func (o Outcome) String() string {
 }
 
 // OutcomeOf tells from the error of a send what became of the message: [Sent]
-// for nil, what the [*Error] of a send says, [NotSent] for errors that are known to come
-// before sending, and [MaybeSent] for any other.
+// for nil, what the [*Error] of a send says, [NotSent] for errors that are
+// known to come before sending, and [MaybeSent] for any other, the end of the
+// connection included.
 func OutcomeOf(err error) Outcome {
 	if err == nil {
 		return Sent
@@ -125,6 +126,10 @@ func OutcomeOf(err error) Outcome {
 	var e *Error
 	if errors.As(err, &e) && e.Op == "send" {
 		return e.Outcome
+	}
+	var end *CloseError
+	if errors.As(err, &end) {
+		return MaybeSent // Also if it matches ErrMessageTooLarge: the peer's 1009 does.
 	}
 	if errors.Is(err, ErrNotConnected) || errors.Is(err, ErrMessageTooLarge) || errors.Is(err, errors.ErrUnsupported) {
 		return NotSent
@@ -255,7 +260,7 @@ func (e *CloseError) Retryable() bool {
 // not parse as a URL is left out altogether.
 func RedactURL(raw string) string {
 	u, err := url.Parse(raw)
-	if err != nil {
+	if err != nil || u.Opaque != "" { // user:password@host has a scheme, "user".
 		return "(unparsable URL)"
 	}
 	u.User = nil

@@ -157,9 +157,13 @@ func (l *link) send(ctx context.Context, data []byte) (transport.Outcome, error)
 	case <-ctx.Done():
 		return transport.NotSent, ctx.Err()
 	}
-	if l.machine.State() != transport.Connected {
+	if state := l.machine.State(); state != transport.Connected {
 		<-l.sending
-		return transport.NotSent, transport.ErrClosed
+		if state == transport.Disconnecting {
+			return transport.NotSent, transport.ErrClosed
+		}
+		<-l.done
+		return transport.NotSent, l.end
 	}
 	frame := append(binary.BigEndian.AppendUint32(nil, uint32(len(data))), data...)
 	written := make(chan error, 1)

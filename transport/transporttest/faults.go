@@ -210,22 +210,35 @@ func testDelayedLink(t *trial) {
 	t.is("Receive", err, io.EOF)
 }
 
-// testCloseWaiting: what waits to be sent when Close is called arrives.
+// testCloseWaiting: what was taken over when Close is called arrives, whether
+// sends return before the network has the message or not.
 func testCloseWaiting(t *trial) {
 	near, far := t.pair()
 	t.link().SetBuffer(t.toFar(), 1000)
 	t.link().Stall(t.toFar())
+	var sending []*future[attempt]
 	for i := range 20 {
-		t.send(near, text(fmt.Sprintf("message %d ", i), 1000))
+		sending = append(sending, async(func() (attempt, error) {
+			return t.attempt(t.ctx, near, fmt.Sprintf("message %d", i), 1000), nil
+		}))
 	}
+	t.settle()
 	closing := call(near.Close)
 	t.settle()
 	t.link().Resume(t.toFar())
-	for i := range 20 {
-		t.receive(far, text(fmt.Sprintf("message %d ", i), 1000))
+	arrived := make(map[string]int)
+	for {
+		got, err := far.Receive(t.ctx)
+		if err != nil {
+			t.is("Receive after the last message", err, io.EOF)
+			break
+		}
+		arrived[string(got)]++
 	}
-	_, err := far.Receive(t.ctx)
-	t.is("Receive after the last message", err, io.EOF)
+	for _, s := range sending {
+		a, _ := returns(t, "Send", s)
+		t.accounted(a, arrived[a.message], false)
+	}
 	if _, err := returns(t, "Close", closing); err != nil {
 		t.Errorf("Close: %v", err)
 	}
@@ -238,6 +251,12 @@ func testCloseSilent(t *trial) {
 		t.link().Stall(d)
 	}
 	receiving := async(func() ([]byte, error) { return near.Receive(t.ctx) })
+	var pinging []*future[struct{}]
+	if t.harness.Features&Pings != 0 {
+		pinger := feature[transport.Pinger](t, near)
+		pinging = append(pinging, call(func() error { return pinger.Ping(t.ctx) }))
+	}
+	t.settle()
 	start := time.Now()
 	_ = near.Close() // The handshake has failed.
 	t.took("Close", start, t.near().CloseTimeout)
@@ -246,6 +265,10 @@ func testCloseSilent(t *trial) {
 	}
 	_, err := returns(t, "Receive", receiving)
 	t.is("Receive", err, net.ErrClosed)
+	for _, p := range pinging {
+		_, err := returns(t, "Ping", p)
+		t.is("Ping", err, net.ErrClosed)
+	}
 	_ = returnsAny(t, near)
 	for _, d := range Directions {
 		t.link().Resume(d)

@@ -320,20 +320,24 @@ func (f *framed) Backlog() transport.Backlog {
 // sockets.
 func framedHarness(carrier Carrier, flaw flaw) Harness {
 	return Harness{Carrier: carrier, Features: AllFeatures, Start: func(t testing.TB, env Env) Endpoint {
-		return startFramed(t, env, flaw)
+		return startFramed(t, env, flaw, plain, plain)
 	}}
 }
 
-func startFramed(t testing.TB, env Env, flaw flaw) Endpoint {
+// plain is a connection as it is.
+func plain(conn net.Conn) net.Conn { return conn }
+
+// startFramed starts a server; client and server are put on each connection.
+func startFramed(t testing.TB, env Env, flaw flaw, client, server func(net.Conn) net.Conn) Endpoint {
 	listen, dial := listenTCP, new(net.Dialer).DialContext
-	server, refused, silent := "127.0.0.1:0", "127.0.0.1:1", "127.0.0.1:0"
+	open, refused, silent := "127.0.0.1:0", "127.0.0.1:1", "127.0.0.1:0"
 	if env.Network != nil {
 		listen = func(addr string) (net.Listener, error) { return env.Network.Listen(addr), nil }
 		dial = env.Network.DialContext
-		server, refused, silent = "server", "nobody", "silent"
+		open, refused, silent = "server", "nobody", "silent"
 	}
 	listeners := make([]net.Listener, 0, 2)
-	for _, addr := range []string{server, silent} {
+	for _, addr := range []string{open, silent} {
 		l, err := listen(addr)
 		if err != nil {
 			t.Fatal(err)
@@ -350,7 +354,7 @@ func startFramed(t testing.TB, env Env, flaw flaw) Endpoint {
 			if err != nil {
 				return
 			}
-			running.Go(func() { acceptFramed(ctx, conn, env.Server, flaw, accepted) })
+			running.Go(func() { acceptFramed(ctx, server(conn), env.Server, flaw, accepted) })
 		}
 	})
 	t.Cleanup(func() {
@@ -363,9 +367,15 @@ func startFramed(t testing.TB, env Env, flaw flaw) Endpoint {
 		RefusedURL: "framed://" + refused,
 		SilentURL:  "framed://" + listeners[1].Addr().String(),
 		NewClient: func() transport.Transport {
-			client := newFramed(env.Client, flaw)
-			client.dial = func(ctx context.Context, addr string) (net.Conn, error) { return dial(ctx, "tcp", addr) }
-			return client
+			f := newFramed(env.Client, flaw)
+			f.dial = func(ctx context.Context, addr string) (net.Conn, error) {
+				conn, err := dial(ctx, "tcp", addr)
+				if err != nil {
+					return nil, err
+				}
+				return client(conn), nil
+			}
+			return f
 		},
 		Accept: func(ctx context.Context) (transport.Transport, error) {
 			select {

@@ -51,6 +51,8 @@ const (
 
 // Settings are options for one side's transports. The kit's assertions count
 // on them exactly. An implementation passes on those that it has an option for.
+// The kit stalls connections for a minute and more; a transport that gives up a
+// peer which takes nothing in must be told to wait longer, say ten minutes.
 type Settings struct {
 	// MaxMessageSize is the largest message, in bytes, sent and received.
 	MaxMessageSize int64

@@ -48,7 +48,7 @@ var mutants = map[string]func(*framed) transport.Transport{
 func mutantHarness(name string) Harness {
 	mutate := mutants[name]
 	return Harness{Carrier: FaultyNetwork, Features: AllFeatures, Start: func(t testing.TB, env Env) Endpoint {
-		endpoint := startFramed(t, env, correct)
+		endpoint := startFramed(t, env, correct, plain, plain)
 		newClient, accept := endpoint.NewClient, endpoint.Accept
 		endpoint.NewClient = func() transport.Transport { return mutate(newClient().(*framed)) }
 		endpoint.Accept = func(ctx context.Context) (transport.Transport, error) {

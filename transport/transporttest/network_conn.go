@@ -41,7 +41,7 @@ func (c *conn) Read(p []byte) (int, error) {
 				due = c.in.segments[0].at
 			} else {
 				var err error
-				if err, due = c.link.ended(c.in); err != nil {
+				if due, err = c.link.ended(c.in); err != nil {
 					return 0, c.error("read", err)
 				}
 			}

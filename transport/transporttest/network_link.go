@@ -280,20 +280,20 @@ func (f *flow) get(p []byte) int {
 
 func (f *flow) drop() { f.segments, f.size = nil, 0 }
 
-// ended reports what a read returns when the flow is empty: nil if more may
-// come, and else the end, or when it is due.
-func (l *Link) ended(f *flow) (err error, due time.Time) {
+// ended reports what a read returns when the flow is empty: no error if more
+// may come, and else the end, or when it is due.
+func (l *Link) ended(f *flow) (due time.Time, err error) {
 	switch {
 	case l.cut && l.cutErr != nil:
-		return l.cutErr, time.Time{}
+		return time.Time{}, l.cutErr
 	case l.cut:
-		return io.EOF, time.Time{}
+		return time.Time{}, io.EOF
 	case !f.fin || f.hole:
-		return nil, time.Time{}
+		return time.Time{}, nil
 	case f.finAt.After(time.Now()):
-		return nil, f.finAt
+		return f.finAt, nil
 	default:
-		return io.EOF, time.Time{}
+		return time.Time{}, io.EOF
 	}
 }
 

@@ -8,6 +8,7 @@ import (
 	"io"
 	"strings"
 	"sync/atomic"
+	"time"
 
 	"github.com/aip-go/aip/transport"
 )
@@ -234,8 +235,12 @@ func testConcurrentStreams(t *trial) {
 	for i := range 8 {
 		stream, message := text(fmt.Sprintf("stream %d ", i), 200<<10), text(fmt.Sprintf("message %d ", i), 5000)
 		missing[stream], missing[message] = true, true
-		sending = append(sending, t.stream(near, strings.NewReader(stream)),
-			call(func() error { return near.Send(t.ctx, []byte(message)) }))
+		halves := io.MultiReader(strings.NewReader(stream[:100<<10]), pausing{t}, strings.NewReader(stream[100<<10:]))
+		sending = append(sending, t.stream(near, halves),
+			call(func() error {
+				t.pause(time.Millisecond / 2)
+				return near.Send(t.ctx, []byte(message))
+			}))
 	}
 	for len(missing) > 0 {
 		ctx, cancel := context.WithTimeout(t.ctx, t.patience())
@@ -254,6 +259,14 @@ func testConcurrentStreams(t *trial) {
 			t.Error(err)
 		}
 	}
+}
+
+// pausing is an empty reader that takes time, so that others come to send.
+type pausing struct{ t *trial }
+
+func (p pausing) Read([]byte) (int, error) {
+	p.t.pause(time.Millisecond)
+	return 0, io.EOF
 }
 
 // testStreamTurn: while a stream is being sent others wait, as long as their
@@ -431,5 +444,10 @@ func testStreamReceiveLimit(t *trial) {
 	t.is("Receive after a stream over the limit", err, transport.ErrMessageTooLarge)
 	t.closedBy("Receive after a stream over the limit", err, transport.StatusMessageTooBig, false)
 	t.reaches("the receiver", near, transport.Failed)
-	t.closedBy("WaitClosed of the sender", far.WaitClosed(t.ctx), transport.StatusMessageTooBig, true)
+	// The end can destroy the close frame while the rest of the stream is on its
+	// way, as a socket's does.
+	err = far.WaitClosed(t.ctx)
+	if !errors.Is(err, transport.ErrMessageTooLarge) && !errors.Is(err, io.ErrUnexpectedEOF) {
+		t.Errorf("WaitClosed of the sender: %v; want code %s or a loss", err, transport.StatusMessageTooBig)
+	}
 }

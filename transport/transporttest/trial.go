@@ -144,15 +144,13 @@ func (t *trial) link() *Link {
 	return links[len(links)-1]
 }
 
-// toFar and toNear are the directions in the network.
+// toFar is the network's direction to the far side.
 func (t *trial) toFar() Direction {
 	if t.server {
 		return ToClient
 	}
 	return ToServer
 }
-
-func (t *trial) toNear() Direction { return 1 - t.toFar() }
 
 // patience is how long the kit waits for what must happen soon: on the bubble's
 // clock without meaning, on the wall's long enough for a busy machine.

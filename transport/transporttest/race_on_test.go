@@ -1,0 +1,6 @@
+//go:build race
+
+package transporttest
+
+// raceDetector: the race detector is on.
+const raceDetector = true
