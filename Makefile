@@ -47,18 +47,22 @@ vet: ## run go vet
 
 .PHONY: staticcheck
 staticcheck: ## run staticcheck, module by module
-	@for module in $(MODULES); do
-		(cd "$$module" && $(TOOL) staticcheck ./...)
+	@failed=0
+	for module in $(MODULES); do
+		(cd "$$module" && $(TOOL) staticcheck ./...) || failed=1
 	done
+	exit $$failed
 
 .PHONY: tidy-check
 tidy-check: ## fail if go mod tidy would change a go.mod or go.sum
-	@for module in $(MODULES) '$(CURDIR)/internal/tools'; do
-		(cd "$$module" && GOWORK=off $(GO) mod tidy -diff) || {
+	@failed=0
+	for module in $(MODULES) '$(CURDIR)/internal/tools'; do
+		if ! (cd "$$module" && GOWORK=off $(GO) mod tidy -diff); then
 			echo "$$module: go.mod or go.sum is not tidy; run: make tidy" >&2
-			exit 1
-		}
+			failed=1
+		fi
 	done
+	exit $$failed
 
 .PHONY: tidy
 tidy: ## run go mod tidy in every module

@@ -15,7 +15,8 @@ type TaskRequest struct {
 	// Request says in words what to do. It is required.
 	Request string
 	// ID tells this task from others of the constellation; "" means a fresh
-	// one. The session's id is "name@id".
+	// one. The session's id is "name@id". Do not use an id again for a task
+	// that was given up: its end could be taken for the end of the new one.
 	ID string
 	// Name names the task in the server's records; "" means "name/id".
 	Name string

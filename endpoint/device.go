@@ -78,9 +78,11 @@ func (o *DeviceOptions) withDefaults() (DeviceOptions, error) {
 	if out.Platform == "" {
 		out.Platform = platform()
 	}
-	if out.SystemInfo == nil {
-		out.SystemInfo = systemInfo(out.ID)
+	info := systemInfo(out.ID)
+	if out.SystemInfo != nil {
+		info = *out.SystemInfo
 	}
+	out.SystemInfo = &info
 	return out, nil
 }
 
@@ -97,13 +99,13 @@ func platform() string {
 }
 
 // systemInfo returns what the standard library knows about this system.
-func systemInfo(id string) *messages.SystemInfo {
+func systemInfo(id string) messages.SystemInfo {
 	const unknown = "unknown"
 	host, err := os.Hostname()
 	if err != nil {
 		host = unknown
 	}
-	info := &messages.SystemInfo{
+	info := messages.SystemInfo{
 		DeviceID: id, Platform: runtime.GOOS, OSVersion: unknown, CPUCount: int64(runtime.NumCPU()),
 		Hostname: host, IPAddress: unknown, PlatformType: "computer",
 	}
@@ -183,7 +185,7 @@ func (d *Device) Run(ctx context.Context) error {
 }
 
 func (d *Device) close(t transport.Transport) {
-	if err := t.Close(); err != nil {
+	if err := closeWith(t, transport.StatusNormal, ""); err != nil {
 		d.options.Logger.Debug("closing the connection failed", zap.Error(err))
 	}
 }

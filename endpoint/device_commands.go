@@ -161,6 +161,9 @@ func failure(namespace string, err error) messages.Result {
 // call calls a tool and waits for it until its time is over. A tool that goes
 // on nevertheless is waited for at the end of the connection.
 func (c *deviceConn) call(ctx context.Context, tool Tool, parameters messages.Value) (any, error) {
+	if ctx.Err() != nil {
+		return nil, context.Cause(ctx)
+	}
 	select {
 	case c.leftovers <- struct{}{}:
 	default:

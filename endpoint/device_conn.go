@@ -38,7 +38,7 @@ func newDeviceConn(d *Device, t transport.Transport, proto *protocol.Client) *de
 		device:    d,
 		transport: t,
 		proto:     proto,
-		queue:     make(chan *job, defaultMaxQueuedCommands),
+		queue:     make(chan *job, maxQueuedCommands),
 		leftovers: make(chan struct{}, maxLeftoverTools),
 		jobs:      map[*job]struct{}{},
 	}

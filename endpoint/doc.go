@@ -7,7 +7,7 @@
 // A [Server] is an [net/http.Handler] for WebSockets; [Server.Serve] serves
 // any other transport. It calls a [TaskHandler] for each task:
 //
-//	server, err := endpoint.NewServer(endpoint.ServerOptions{
+//	server, err := endpoint.NewServer(&endpoint.ServerOptions{
 //		Handler: func(ctx context.Context, task *endpoint.Task) (any, error) {
 //			results, err := task.Do(ctx, messages.Command{
 //				ToolName: "execute_command", ToolType: messages.ToolAction,

@@ -103,7 +103,7 @@ func (l *link) close() {
 	l.stop()
 	l.constellation.remove(l)
 	if l.transport != nil {
-		if err := l.transport.Close(); err != nil {
+		if err := closeWith(l.transport, transport.StatusNormal, ""); err != nil {
 			l.constellation.options.Logger.Debug("closing a connection failed", zap.Error(err))
 		}
 	}

@@ -15,24 +15,29 @@ type Dialer func(ctx context.Context, url string) (transport.Transport, error)
 
 // The defaults of the endpoints' options.
 const (
-	defaultConfirmationTimeout        = 15 * time.Second // the client waits
-	defaultServerCommandTimeout       = 10 * time.Minute
-	defaultDeviceCommandTimeout       = 5 * time.Minute
-	defaultSendTimeout                = time.Minute
-	defaultHeartbeatInterval          = 25 * time.Second
-	defaultAckTimeout                 = 30 * time.Second
-	defaultInfoTimeout                = 10 * time.Second
-	defaultTaskTimeout                = 1000 * time.Second
-	defaultMaxMessageSize             = 100 << 20
-	defaultMaxRegistrationSize        = 64 << 10
-	defaultMaxConnections             = 16384
-	defaultMaxTasks                   = 64
-	defaultMaxQueuedCommands          = 64
-	maxRememberedCommands             = 1024
-	maxLeftoverTools                  = 8
-	farewellTimeout                   = 5 * time.Second            // for the last words before a close
-	forever                           = 100 * 365 * 24 * time.Hour // which no program waits for
-	noLimit                     int64 = math.MaxInt64
+	defaultConfirmationTimeout  = 15 * time.Second // the client waits
+	defaultServerCommandTimeout = 10 * time.Minute
+	defaultDeviceCommandTimeout = 5 * time.Minute
+	defaultSendTimeout          = time.Minute
+	defaultHeartbeatInterval    = 25 * time.Second
+	defaultAckTimeout           = 30 * time.Second
+	defaultInfoTimeout          = 10 * time.Second
+	defaultTaskTimeout          = 1000 * time.Second
+	defaultMaxMessageSize       = 100 << 20
+	defaultMaxRegistrationSize  = 64 << 10
+	defaultMaxConnections       = 16384
+	defaultMaxTasks             = 64
+)
+
+// What has no option.
+const (
+	maxQueuedCommands     = 64
+	maxRememberedCommands = 1024
+	maxLeftoverTools      = 8
+	// farewellTimeout is for the last words before a close.
+	farewellTimeout = 5 * time.Second
+	// forever is what no program waits for.
+	forever = 100 * 365 * 24 * time.Hour
 )
 
 // durationOr returns the duration that an option's value means: the default
@@ -49,13 +54,13 @@ func durationOr(value, standard time.Duration) time.Duration {
 }
 
 // limitOr returns the limit that an option's value means: the default for
-// zero, none for a negative one.
-func limitOr(value, standard int64) int64 {
+// zero, the largest number for a negative one.
+func limitOr[T int | int64](value, standard T) T {
 	switch {
 	case value == 0:
 		return standard
 	case value < 0:
-		return noLimit
+		return math.MaxInt
 	default:
 		return value
 	}
@@ -66,8 +71,14 @@ func invalid(format string, args ...any) error {
 	return fmt.Errorf("%w: "+format, append([]any{ErrInvalidOptions}, args...)...)
 }
 
-// closeWith closes t with a code where it has codes.
+// closeWith closes t with a code where it has codes. A connection that has
+// failed is first given the time to tell the peer why.
 func closeWith(t transport.Transport, code transport.StatusCode, reason string) error {
+	if t.State() == transport.Failed {
+		ctx, cancel := context.WithTimeout(context.Background(), farewellTimeout)
+		defer cancel()
+		_ = t.WaitClosed(ctx) // how it ended is known already
+	}
 	if closer, err := transport.As[transport.CodeCloser](t); err == nil {
 		return closer.CloseWith(code, reason)
 	}

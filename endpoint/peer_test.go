@@ -116,6 +116,11 @@ func (p *peer) expectNothing(d time.Duration) {
 	}
 }
 
+// waiting returns how many messages have come.
+func (p *peer) waiting() int {
+	return p.tr.(transport.Backlogger).Backlog().ReceiveMessages
+}
+
 func (p *peer) close() {
 	p.t.Helper()
 	if err := p.tr.Close(); err != nil && !errors.Is(err, io.EOF) {

@@ -2,6 +2,7 @@ package endpoint
 
 import (
 	"context"
+	"fmt"
 	"net/http"
 	"slices"
 	"strings"
@@ -34,9 +35,9 @@ type ServerOptions struct {
 	// connection is then given up. Zero means one minute, negative means no
 	// bound.
 	SendTimeout time.Duration
-	// MaxRegistrationSize and MaxMessageSize limit messages before and after
-	// the registration, in bytes; zero means 64 KiB and 100 MiB, negative
-	// leaves the transport's limit in place.
+	// MaxRegistrationSize and MaxMessageSize limit the messages that are
+	// received before and after the registration, in bytes; zero means 64 KiB
+	// and 100 MiB, negative means no limit.
 	MaxRegistrationSize, MaxMessageSize int64
 	// MaxConnections limits connections, registered or not; zero means 16384,
 	// negative means no limit.
@@ -68,24 +69,39 @@ func (o *ServerOptions) withDefaults() (ServerOptions, error) {
 	out := *o
 	out.CommandTimeout = durationOr(out.CommandTimeout, defaultServerCommandTimeout)
 	out.SendTimeout = durationOr(out.SendTimeout, defaultSendTimeout)
-	if out.MaxRegistrationSize == 0 {
-		out.MaxRegistrationSize = defaultMaxRegistrationSize
+	out.MaxRegistrationSize = limitOr(out.MaxRegistrationSize, defaultMaxRegistrationSize)
+	out.MaxMessageSize = limitOr(out.MaxMessageSize, defaultMaxMessageSize)
+	out.MaxConnections = limitOr(out.MaxConnections, defaultMaxConnections)
+	out.MaxTasks = limitOr(out.MaxTasks, defaultMaxTasks)
+	files := protocol.ReceiveFileOptions{Existing: protocol.ExistingKept}
+	if out.Files != nil {
+		files = *out.Files
 	}
-	if out.MaxMessageSize == 0 {
-		out.MaxMessageSize = defaultMaxMessageSize
-	}
-	out.MaxConnections = int(limitOr(int64(out.MaxConnections), defaultMaxConnections))
-	out.MaxTasks = int(limitOr(int64(out.MaxTasks), defaultMaxTasks))
-	if out.Files == nil {
-		out.Files = &protocol.ReceiveFileOptions{Existing: protocol.ExistingKept}
-	}
+	out.Files = &files
 	if out.Logger == nil {
 		out.Logger = zap.NewNop()
 	}
 	if out.Accept == nil {
 		out.Accept = acceptWebSocket(out.MaxMessageSize, out.Logger)
 	}
-	return out, nil
+	return out, out.checkFiles()
+}
+
+// checkFiles tries the directory and the options for files on a connection
+// that leads nowhere, so that it is not each client that meets a mistake.
+func (o *ServerOptions) checkFiles() error {
+	if o.FileDir == "" {
+		return nil
+	}
+	_, end := transport.NewPair(nil)
+	probe, err := protocol.NewServer(end, nil)
+	if err == nil {
+		err = probe.HandleFiles(o.FileDir, o.Files, nil)
+	}
+	if err != nil {
+		return fmt.Errorf("%w: FileDir and Files: %w", ErrInvalidOptions, err)
+	}
+	return nil
 }
 
 // Server accepts devices and constellations and runs tasks. Make one with

@@ -6,6 +6,8 @@ import (
 	"fmt"
 	"time"
 
+	"go.uber.org/zap"
+
 	"github.com/aip-go/aip/messages"
 	"github.com/aip-go/aip/protocol"
 )
@@ -21,12 +23,13 @@ func (c *client) register(ctx context.Context) error {
 	}
 	c.info = clientInfo(registration)
 	if text := c.server.enter(c); text != "" {
-		err := c.bounded(ctx, func(ctx context.Context) error { return registration.Refuse(ctx, text) })
-		return c.rejected(&protocol.RegistrationError{
-			Failure: protocol.RegistrationRefused,
-			Err:     errors.Join(errors.New(text), err),
-		})
+		if err := c.bounded(ctx, func(ctx context.Context) error { return registration.Refuse(ctx, text) }); err != nil {
+			c.server.logger.Debug("a client was not told why it is refused", zap.String("client_id", c.info.ID), zap.Error(err))
+		}
+		return c.rejected(&protocol.RegistrationError{Failure: protocol.RegistrationRefused, Err: errors.New(text)})
 	}
+	// What follows the confirmation may be large, and may come at once.
+	setReadLimit(c.transport, c.server.options.MaxMessageSize)
 	// It is observed first: before anything that the client does about it.
 	c.server.events.observe(c.event(Event{Kind: EventRegistered, DeviceID: c.info.Target}))
 	if err := c.bounded(ctx, registration.Confirm); err != nil {

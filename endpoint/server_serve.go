@@ -135,7 +135,6 @@ func (s *Server) close(t transport.Transport, code transport.StatusCode) {
 // run hands the messages of a registered client to their handlers until the
 // connection or ctx ends.
 func (c *client) run(ctx context.Context) error {
-	setReadLimit(c.transport, c.server.options.MaxMessageSize)
 	for _, t := range []messages.ClientMessageType{
 		messages.ClientTask, messages.ClientHeartbeat, messages.ClientCommandResults, messages.ClientError,
 		messages.ClientRegister, messages.ClientTaskEnd, messages.ClientDeviceInfoRequest, messages.ClientDeviceInfoResponse,
@@ -144,6 +143,7 @@ func (c *client) run(ctx context.Context) error {
 	}
 	c.proto.OnInvalid(c.handleInvalid)
 	c.proto.OnLate(c.dropResults)
+	c.proto.OnError(c.handlingFailed)
 	if dir := c.server.options.FileDir; dir != "" {
 		if err := c.proto.HandleFiles(dir, c.server.options.Files, c.handleFile); err != nil {
 			return fmt.Errorf("endpoint: taking files into FileDir: %w", err)
@@ -154,6 +154,16 @@ func (c *client) run(ctx context.Context) error {
 		return nil
 	}
 	return err
+}
+
+// handlingFailed takes note of the error of a handler: mostly that a client has
+// gone before its answer.
+func (c *client) handlingFailed(_ context.Context, _ *messages.ClientMessage, err error) {
+	level := zap.InfoLevel
+	if errors.As(err, new(*protocol.PanicError)) {
+		level = zap.ErrorLevel
+	}
+	c.server.logger.Log(level, "handling a message failed", zap.String("client_id", c.info.ID), zap.Error(err))
 }
 
 // send sends m when the registration is confirmed.
@@ -197,7 +207,7 @@ func bounded(ctx context.Context, timeout time.Duration, t transport.Transport, 
 
 // setReadLimit limits the messages of the peer where t can do that.
 func setReadLimit(t transport.Transport, limit int64) {
-	if limiter, err := transport.As[transport.ReadLimiter](t); err == nil && limit > 0 {
+	if limiter, err := transport.As[transport.ReadLimiter](t); err == nil {
 		limiter.SetReadLimit(limit)
 	}
 }

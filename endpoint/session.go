@@ -128,9 +128,9 @@ func (s *Server) end(sess *session, o outcome) {
 	s.mu.Unlock()
 	sess.cancel(ErrTaskOver)
 
-	m := sess.endMessage(o)
-	if err := s.tell(sess.requester, m); errors.Is(err, transport.ErrMessageTooLarge) {
-		o.err = errResultSize
+	m, err := sess.endMessage(o)
+	if told := s.tell(sess.requester, m); errors.Is(told, transport.ErrMessageTooLarge) {
+		err = errResultSize
 		m = messages.NewTaskFailed(sess.id, errResultSize.Error(), messages.Value{})
 		_ = s.tell(sess.requester, m)
 	}
@@ -140,7 +140,7 @@ func (s *Server) end(sess *session, o outcome) {
 	}
 	s.events.observe(sess.requester.event(Event{
 		Kind: EventTaskEnded, DeviceID: sess.executor.info.ID, SessionID: sess.id, TaskName: sess.taskName,
-		Status: m.Status, Err: o.err,
+		Status: m.Status, Err: err,
 	}))
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -157,19 +157,19 @@ func (s *Server) tell(c *client, m *messages.ServerMessage) error {
 	return err
 }
 
-// endMessage returns the task_end.
-func (sess *session) endMessage(o outcome) *messages.ServerMessage {
-	if o.err == nil && o.result != nil {
-		result, err := messages.NewValue(o.result)
+// endMessage returns the task_end, and why the task failed, if it did.
+func (sess *session) endMessage(o outcome) (*messages.ServerMessage, error) {
+	if o.err == nil {
+		result, err := sess.result(), error(nil)
+		if o.result != nil {
+			result, err = messages.NewValue(o.result)
+		}
 		if err == nil {
-			return messages.NewTaskCompleted(sess.id, result)
+			return messages.NewTaskCompleted(sess.id, result), nil
 		}
 		o.err = fmt.Errorf("the result cannot be sent: %w", err)
 	}
-	if o.err == nil {
-		return messages.NewTaskCompleted(sess.id, sess.result())
-	}
-	return messages.NewTaskFailed(sess.id, failureText(o.err), sess.result())
+	return messages.NewTaskFailed(sess.id, failureText(o.err), sess.result()), o.err
 }
 
 // failureText returns the words for an end of a task, which are those of the

@@ -3,6 +3,7 @@ package endpoint
 import (
 	"context"
 	"errors"
+	"fmt"
 
 	"github.com/aip-go/aip/messages"
 	"github.com/aip-go/aip/protocol"
@@ -133,7 +134,7 @@ func commandCause(ctx context.Context, err error) error {
 	case ctx.Err() != nil:
 		return context.Cause(ctx)
 	case errors.As(err, &end), errors.Is(err, transport.ErrNotConnected):
-		return errors.Join(ErrDeviceLost, err)
+		return fmt.Errorf("%w: %w", ErrDeviceLost, err)
 	default:
 		return err
 	}

@@ -37,7 +37,7 @@ func demoCommand(ctx context.Context, args []string, s streams) int {
 	defer cancel()
 	err := runDemo(limited, r)
 	if err == nil {
-		err = r.failed()
+		err = r.failed() // The last line may be what could not be written.
 	}
 	switch {
 	case ctx.Err() != nil:
@@ -72,6 +72,9 @@ func runDemo(ctx context.Context, r *report) (err error) {
 		{"The end, in good order", d.shutDown},
 	} {
 		r.step(step.title)
+		if err := r.failed(); err != nil {
+			return err
+		}
 		if err := step.run(ctx); err != nil {
 			if ctx.Err() != nil {
 				err = context.Cause(ctx)

@@ -15,7 +15,7 @@ import (
 )
 
 // fileSize is the length of the file that is sent, in bytes.
-const fileSize = 16 << 20
+const fileSize = 8 << 20
 
 func (d *demo) register(ctx context.Context) error {
 	err := d.startServer()

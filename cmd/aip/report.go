@@ -62,11 +62,16 @@ func (r *report) event(actor, event, text string, fields ...field) {
 		return
 	}
 	r.endBar()
+	r.line(actor, text)
+}
+
+// line prints a line to read. The report is locked.
+func (r *report) line(actor, text string) {
 	r.print("  %7.3fs  %-13s  %s\n", time.Since(r.start).Seconds(), actor, text)
 }
 
-// progress reports how far a file has come: by a bar on a terminal, in
-// quarters in JSON, not at all elsewhere.
+// progress reports how far a file has come: by a bar on a terminal, else by
+// lines, for which the caller chooses the moments.
 func (r *report) progress(actor, name string, done, size int64) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
@@ -86,6 +91,8 @@ func (r *report) progress(actor, name string, done, size int64) {
 			)
 		}
 		r.note(r.bar.Set64(done))
+	default:
+		r.line(actor, fmt.Sprintf("sends %s: %d %%", name, done*100/max(size, 1)))
 	}
 }
 

@@ -6,7 +6,7 @@ const Module = "github.com/aip-go/aip"
 // MaxLines is the most lines that a source file may have, tests left out.
 const MaxLines = 500
 
-// Modules that more than one rule names.
+// The third-party modules.
 const (
 	nhooyr    = "nhooyr.io/websocket"
 	coder     = "github.com/coder/websocket"
@@ -16,6 +16,9 @@ const (
 	compress  = "github.com/klauspost/compress"
 	goleak    = "go.uber.org/goleak"
 	zap       = "go.uber.org/zap"
+
+	progressbar = "github.com/schollz/progressbar/v3"
+	term        = "golang.org/x/term"
 )
 
 // Rule says what a package may import. The standard library is always allowed,
@@ -128,6 +131,6 @@ var Rules = []Rule{
 		Package: "cmd/aip",
 		Why:     "the command line is a user of the library like any other",
 		Allows:  []string{"messages", "codec", "transport", "transport/adapters", "transport/websocket", "protocol", "resilience", "endpoint"},
-		Modules: []string{zap},
+		Modules: []string{zap, progressbar, term},
 	},
 }

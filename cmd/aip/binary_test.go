@@ -1,0 +1,65 @@
+package main
+
+import (
+	"bufio"
+	"errors"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"testing"
+)
+
+// TestBinary: the program itself, as it is built and run.
+func TestBinary(t *testing.T) {
+	program := filepath.Join(t.TempDir(), "aip")
+	if out, err := exec.Command("go", "build", "-o", program, ".").CombinedOutput(); err != nil {
+		t.Fatalf("%v\n%s", err, out)
+	}
+	t.Run("exit codes", func(t *testing.T) {
+		for args, want := range map[string]int{"version": exitOK, "": exitUsage, "validate --model Rect no/such/file": exitFailed} {
+			err := exec.Command(program, strings.Fields(args)...).Run()
+			var exit *exec.ExitError
+			if got := 0; errors.As(err, &exit) {
+				if got = exit.ExitCode(); got != want {
+					t.Errorf("aip %s: exit code %d", args, got)
+				}
+			} else if err != nil || want != exitOK {
+				t.Errorf("aip %s: %v", args, err)
+			}
+		}
+	})
+	t.Run("validate", func(t *testing.T) {
+		command := exec.Command(program, "validate", "--model", "Rect")
+		command.Stdin = strings.NewReader(`{"x":1,"y":2,"width":3,"height":4}`)
+		if out, err := command.Output(); err != nil || !strings.HasPrefix(string(out), `{"accept":true,`) {
+			t.Errorf("%s, %v", out, err)
+		}
+	})
+	t.Run("interrupt", func(t *testing.T) {
+		command := exec.Command(program, "demo", "--json")
+		out, err := command.StdoutPipe()
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := command.Start(); err != nil {
+			t.Fatal(err)
+		}
+		lines, last := bufio.NewScanner(out), ""
+		for lines.Scan() {
+			last = lines.Text()
+			if strings.Contains(last, `"listening"`) {
+				if err := command.Process.Signal(os.Interrupt); err != nil {
+					t.Error(err)
+				}
+			}
+		}
+		var exit *exec.ExitError
+		if err := command.Wait(); !errors.As(err, &exit) || exit.ExitCode() != exitInterrupted {
+			t.Errorf("it ended with %v", err)
+		}
+		if !strings.HasPrefix(last, `{"event":"done","ok":false`) {
+			t.Errorf("the last event is %s", last)
+		}
+	})
+}
