@@ -46,7 +46,7 @@ func BenchmarkTombstones(b *testing.B) {
 	var stones tombstones
 	keys := make([]matchKey, 4*maxTombstones)
 	for i := range keys {
-		keys[i] = matchKey{byTaskEnd, fmt.Sprint(i)}
+		keys[i] = matchKey{field: byTaskEnd, id: fmt.Sprint(i)}
 	}
 	b.ReportAllocs()
 	i := 0

@@ -91,19 +91,29 @@ type BinaryOptions struct {
 // a [*MiddlewareError]; the others are the transport's, and
 // [transport.OutcomeOf] tells what became of the message as a whole.
 func (p *AIPProtocol[Out, In]) SendBinary(ctx context.Context, data []byte, metadata messages.Object) error {
+	text, err := p.announcement(ctx, int64(len(data)), metadata)
+	if err != nil {
+		p.failed("send", err)
+		return notSent(err)
+	}
+	return p.sendUnit(ctx, text, data)
+}
+
+// announcement returns the text frame of a binary message of size bytes.
+func (p *AIPProtocol[Out, In]) announcement(ctx context.Context, size int64, metadata messages.Object) ([]byte, error) {
 	o := slices.Clone(metadata)
 	o.Set("type", textValue(messages.BinaryDataType))
-	o.Set("size", numberValue(int64(len(data))))
+	o.Set("size", numberValue(size))
 	o.Set("timestamp", textValue(messages.Timestamp(time.Now())))
 	o, err := p.outgoingBinary(ctx, o)
 	if err != nil {
-		return err
+		return nil, err
 	}
 	text := appendMetadata(nil, o)
 	if len(text) > maxMetadata {
-		return fmt.Errorf("%w: metadata of %d bytes, at most %d are sent", ErrLimit, len(text), maxMetadata)
+		return nil, fmt.Errorf("%w: metadata of %d bytes, at most %d are sent", ErrLimit, len(text), maxMetadata)
 	}
-	return p.sendUnit(ctx, text, data)
+	return text, nil
 }
 
 // ReceiveBinary waits for the next binary message. It reads from the
@@ -117,10 +127,10 @@ func (p *AIPProtocol[Out, In]) SendBinary(ctx context.Context, data []byte, meta
 // ctx ends, the connection stays open and nothing is lost. Other errors are
 // the transport's.
 func (p *AIPProtocol[Out, In]) ReceiveBinary(ctx context.Context, opts *BinaryOptions) (*BinaryMessage, error) {
-	if err := p.beginPull(); err != nil {
+	if err := p.beginReading(); err != nil {
 		return nil, err
 	}
-	defer p.endPull()
+	defer p.endReading()
 	for {
 		in, err := p.pull(ctx)
 		switch {
@@ -168,7 +178,7 @@ func (p *AIPProtocol[Out, In]) unitMetadata(ctx context.Context, u *frameUnit) (
 }
 
 // unitError returns the error for a unit that nothing could be done with.
-func unitError(u *frameUnit, cause error) error {
+func unitError(u *frameUnit, cause error) *MessageError {
 	err := newMessageError(u.text, transport.Text, cause)
 	err.Binary = u.data
 	return err
@@ -216,30 +226,33 @@ func (p *AIPProtocol[Out, In]) HandleBinary(opts *BinaryOptions, handler func(ct
 		}
 		return handler(ctx, m)
 	})
-	p.onUnit(p.handleUnit)
 	return nil
 }
 
-// handleUnit is what Run calls with each unit.
-func (p *AIPProtocol[Out, In]) handleUnit(ctx context.Context, u *frameUnit) error {
+// handleUnit hands a unit to the handler of files or of binary messages, and
+// reports whether one takes it.
+func (p *AIPProtocol[Out, In]) handleUnit(ctx context.Context, u *frameUnit) (taken bool, err error) {
 	if p.units.leftover(u) {
-		return nil
+		return true, nil
 	}
 	binary, files := p.units.handlers()
-	if files == nil && (binary == nil || u.kind != unitBinary) {
-		return unitError(u, errNoHandler)
+	if u.kind != unitBinary {
+		binary = nil
+	}
+	if binary == nil && files == nil {
+		return false, nil
 	}
 	o, err := p.unitMetadata(ctx, u)
 	if err != nil {
-		return err
+		return true, err
 	}
 	if files != nil {
 		if err := p.handleFile(ctx, u.kind, o, u.data); !errors.Is(err, errNotTransfer) {
-			return err
+			return true, err
 		}
 	}
-	if binary == nil || u.kind != unitBinary {
-		return unitError(u, errNoHandler)
+	if binary == nil {
+		return false, nil
 	}
-	return binary(ctx, o, u.data)
+	return true, binary(ctx, o, u.data)
 }

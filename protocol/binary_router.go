@@ -90,18 +90,15 @@ func (r *unitRouter) lend(stop func()) (over func()) {
 	}
 }
 
-// yield makes who reads on loan stop, and waits for that. It reports whether
-// there was one.
-func (r *unitRouter) yield() bool {
+// yield makes who reads on loan, if anyone does, stop, and waits for that.
+func (r *unitRouter) yield() {
 	r.mu.Lock()
 	l := r.lent
 	r.mu.Unlock()
-	if l == nil {
-		return false
+	if l != nil {
+		l.stop()
+		<-l.over
 	}
-	l.stop()
-	<-l.over
-	return true
 }
 
 // answer reports whether u is an answer to an announcement, and delivers it if

@@ -3,6 +3,7 @@ package protocol
 import (
 	"context"
 	"errors"
+	"fmt"
 	"reflect"
 	"slices"
 	"sync"
@@ -178,4 +179,33 @@ func TestCommandAnsweredOnce(t *testing.T) {
 	if err := NewCommandAnswer(c2, twoCommands()).Fail(ctx, "x"); !errors.Is(err, ErrNotRegistered) {
 		t.Errorf("not registered: %v", err)
 	}
+}
+
+// session answer nothing.
+func TestResultsOfAnotherSession(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		c, s := flowPair(t, messages.Device)
+		var stray []string
+		s.OnUnhandled(func(_ context.Context, m *messages.ClientMessage) { stray = append(stray, m.SessionID) })
+		c.Handle(messages.ServerCommand, func(ctx context.Context, m *messages.ServerMessage) error {
+			for _, session := range []string{"another", "", m.SessionID} {
+				results := messages.NewCommandResults("dev", m, []messages.Result{result("1", session), result("2", session)})
+				results.SessionID = session
+				if err := c.Send(ctx, results); err != nil {
+					return err
+				}
+			}
+			return nil
+		})
+		command := twoCommands()
+		command.SessionID = "session"
+		results, err := SendCommand(context.Background(), s, command)
+		if err != nil || results[0].Result.String() != `"session"` {
+			t.Errorf("got %v, %v", results, err)
+		}
+		synctest.Wait()
+		if fmt.Sprint(stray) != "[another ]" {
+			t.Errorf("stray results of the sessions %q", stray)
+		}
+	})
 }

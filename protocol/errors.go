@@ -156,7 +156,8 @@ func (e *MiddlewareError) Error() string {
 // Unwrap returns the middleware's error.
 func (e *MiddlewareError) Unwrap() error { return e.Err }
 
-// PanicError is a panic of a handler or of an incoming middleware.
+// PanicError is a panic of a handler, of an incoming middleware or extension, or
+// of a codec that decodes.
 type PanicError struct {
 	// Value is what it panicked with, Stack where.
 	Value any

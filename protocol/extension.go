@@ -3,13 +3,15 @@ package protocol
 import (
 	"slices"
 
+	"go.uber.org/zap"
+
 	"github.com/aip-go/aip/messages"
 )
 
 // Extension is told what happens on a connection, and cannot change it (spec
 // section 7). One extension may serve many connections. Its methods are called
 // in the goroutine that sends or receives, possibly concurrently; they must
-// not wait, and must not use the protocol.
+// not wait, and must not use the protocol. A panic of one is logged.
 type Extension interface {
 	// MessageSent and MessageReceived are called for each message as it was on
 	// the wire: after the outgoing and before the incoming middleware.
@@ -81,7 +83,9 @@ func (p *AIPProtocol[Out, In]) extended() bool { return p.extensions.Load() != n
 func (p *AIPProtocol[Out, In]) tell(f func(Extension)) {
 	if all := p.extensions.Load(); all != nil {
 		for _, e := range *all {
-			f(e)
+			if err := recovered(func() error { f(e); return nil }); err != nil {
+				p.logger.Error("extension failed", zap.Error(err))
+			}
 		}
 	}
 }

@@ -2,9 +2,7 @@ package protocol
 
 import (
 	"context"
-	"errors"
 	"fmt"
-	"sync"
 	"time"
 
 	"github.com/aip-go/aip/messages"
@@ -36,7 +34,6 @@ func (p *AIPProtocol[Out, In]) HandleFiles(dir string, opts *ReceiveFileOptions,
 		handler = func(_ context.Context, _ *FileResult, err error) error { return err }
 	}
 	p.units.setFiles(&fileConfig{dir: probe.dir, opts: probe.opts, handler: handler})
-	p.onUnit(p.handleUnit)
 	return nil
 }
 
@@ -46,7 +43,7 @@ func (p *AIPProtocol[Out, In]) handleFile(ctx context.Context, kind unitKind, o 
 	guard := func(f func() error) { p.guard(ctx, nil, f) }
 	reply, err := p.units.feed(ctx, guard, kind, o, data)
 	if err == nil && reply != nil {
-		if err = p.sendControl(ctx, appendMetadata(nil, reply)); err != nil {
+		if err = p.SendRaw(ctx, appendMetadata(nil, reply)); err != nil {
 			return fmt.Errorf("protocol: answering where to go on with a file: %w", err)
 		}
 	}
@@ -60,27 +57,24 @@ type fileConfig struct {
 	handler FileHandler
 }
 
-// fileHandler receives the files of a connection, one after the other. Its
-// lock is held while user functions run, so that these run one at a time.
+// fileHandler receives the files of a connection, one after the other. It is
+// used by the goroutine that runs the handlers alone.
 type fileHandler struct {
-	mu      sync.Mutex
 	current *fileReceiver // nil between files
 	config  *fileConfig   // of current
-	ctx     context.Context
-	guard   func(func() error) // runs what no unit is there to run
-	timer   *time.Timer
-	timers  sync.WaitGroup
+	// timer ends at the deadline for the next unit of current.
+	timer    *time.Timer
+	deadline time.Time
 }
 
 // feed takes in a unit for the handler of files, and returns the reply to it.
 func (r *unitRouter) feed(ctx context.Context, guard func(func() error), kind unitKind, o messages.Object, data []byte) (messages.Object, error) {
 	h := &r.receiving
-	h.mu.Lock()
-	defer h.mu.Unlock()
-	h.ctx, h.guard = ctx, guard
 	what := frameOf(kind, o)
 	if what == frameStart {
-		h.interrupted(fmt.Errorf("%w: another transfer begins", ErrOrder), false)
+		guard(func() error {
+			return h.giveUp(ctx, fmt.Errorf("%w: another transfer begins", ErrOrder), false)
+		})
 		_, h.config = r.handlers()
 		if h.config == nil {
 			return nil, errNotTransfer
@@ -91,71 +85,70 @@ func (r *unitRouter) feed(ctx context.Context, guard func(func() error), kind un
 			return nil, h.config.handler(ctx, nil, err)
 		}
 	}
-	if h.current == nil {
+	if h.current == nil || what == frameForeign {
 		return nil, errNotTransfer
 	}
+	h.watch()
 	step, err := h.current.feed(kind, o, data)
-	if errors.Is(err, errNotTransfer) {
-		return nil, err
-	}
 	if err != nil && what != frameComplete {
 		r.skip()
 	}
 	if err != nil || step.result != nil {
-		return nil, h.finish(step.result, err)
+		return nil, h.finish(ctx, step.result, err)
 	}
-	h.watch(r)
 	return step.reply, nil
 }
 
 // finish ends the current transfer and tells the user's handler.
-func (h *fileHandler) finish(result *FileResult, err error) error {
+func (h *fileHandler) finish(ctx context.Context, result *FileResult, err error) error {
 	h.current = nil
-	h.stopWatch()
-	return h.config.handler(h.ctx, result, err)
+	h.timer.Stop()
+	return h.config.handler(ctx, result, err)
 }
 
-// interrupted gives up the current transfer, if there is one.
-func (h *fileHandler) interrupted(cause error, keep bool) {
-	if h.current != nil {
-		h.guard(func() error {
-			return h.finish(nil, h.current.fail(StageChunk, cause, keep))
-		})
+// giveUp ends the current transfer, if there is one.
+func (h *fileHandler) giveUp(ctx context.Context, cause error, keep bool) error {
+	if h.current == nil {
+		return nil
+	}
+	return h.finish(ctx, nil, h.current.fail(StageChunk, cause, keep))
+}
+
+// watch begins the wait for the next unit of the current transfer.
+func (h *fileHandler) watch() {
+	limit := h.config.opts.StallTimeout
+	h.deadline = time.Now().Add(limit)
+	if h.timer == nil {
+		h.timer = time.NewTimer(limit)
+	} else {
+		h.timer.Reset(limit)
 	}
 }
 
-// watch gives up the current transfer when its next unit takes too long.
-func (h *fileHandler) watch(r *unitRouter) {
-	h.stopWatch()
-	watched, at, limit := h.current, h.current.next, h.config.opts.StallTimeout
-	h.timers.Add(1)
-	h.timer = time.AfterFunc(limit, func() {
-		defer h.timers.Done()
-		h.mu.Lock()
-		defer h.mu.Unlock()
-		if h.current != watched || watched.next != at {
-			return
-		}
+// late returns the channel that says, to whoever has nothing else to handle,
+// that the sender of the current file is late. A deadline that passed while
+// handlers were busy says nothing of the sender, so the wait begins anew.
+func (h *fileHandler) late() <-chan time.Time {
+	if h.current == nil {
+		return nil
+	}
+	if time.Now().After(h.deadline) {
+		h.watch()
+	}
+	return h.timer.C
+}
+
+// stalled gives up the current transfer, whose sender is late.
+func (r *unitRouter) stalled(ctx context.Context) error {
+	r.skip()
+	limit := r.receiving.config.opts.StallTimeout
+	return r.receiving.giveUp(ctx, fmt.Errorf("%w: nothing came for %v", ErrStalled, limit), true)
+}
+
+// end gives up the current transfer, if there is one: no more units will come.
+func (r *unitRouter) end(ctx context.Context) error {
+	if r.receiving.current != nil {
 		r.skip()
-		h.interrupted(fmt.Errorf("%w: nothing came for %v", ErrStalled, limit), true)
-	})
-}
-
-func (h *fileHandler) stopWatch() {
-	if h.timer != nil && h.timer.Stop() {
-		h.timers.Done()
 	}
-	h.timer = nil
-}
-
-// end is called when no more units will come.
-func (r *unitRouter) end() {
-	h := &r.receiving
-	h.mu.Lock()
-	if h.current != nil {
-		r.skip()
-	}
-	h.interrupted(ErrInterrupted, true)
-	h.mu.Unlock()
-	h.timers.Wait()
+	return r.receiving.giveUp(ctx, ErrInterrupted, true)
 }

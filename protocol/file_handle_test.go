@@ -76,8 +76,9 @@ func TestHandleFiles(t *testing.T) {
 		t.Fatal(err)
 	}
 	server.OnError(func(_ context.Context, _ *messages.ClientMessage, err error) {
-		o.add("error " + fmt.Sprint(errors.Is(err, ErrMessage)))
+		t.Errorf("an error of a handler: %v", err)
 	})
+	server.OnInvalid(func(_ context.Context, err *MessageError) { o.add("invalid " + err.Type) })
 	if err := server.HandleFiles(dir, &ReceiveFileOptions{MaxSize: 100}, o.handle); err != nil {
 		t.Fatal(err)
 	}
@@ -99,8 +100,8 @@ func TestHandleFiles(t *testing.T) {
 			`{"type":"file_transfer_start","filename":"i","size":0,"chunk_size":3,"total_chunks":0}`,
 			`{"type":"file_transfer_complete","filename":"i","total_chunks":0}`}, []string{"order", "i:0"}},
 		{[]any{strings.ReplaceAll(startABC, "f.txt", "h.txt"), abc()[1:], completeOf(`,"checksum":"00"`), heartbeatText}, []string{"order", "message d"}},
-		{[]any{completeABC}, []string{"error true"}},
-		{[]any{`{"type":"file_transfer_unheard_of"}`}, []string{"error true"}},
+		{[]any{completeABC}, []string{"invalid file_transfer_complete"}},
+		{[]any{`{"type":"file_transfer_unheard_of"}`}, []string{"invalid file_transfer_unheard_of"}},
 	}
 	var want []string
 	for _, step := range steps {
@@ -164,6 +165,8 @@ func TestHandleFilesStalled(t *testing.T) {
 		play(t, near, textOf(startABC))
 		time.Sleep(59 * time.Minute)
 		play(t, near, chunkFrames(0, "abc")...)
+		time.Sleep(30 * time.Minute) // What is no part of the file does not count.
+		play(t, near, sequence(heartbeatText, `{"type":"binary_data","size":1}`, binaryOf("x"))...)
 		<-o.got
 		if took := time.Since(began); took != 119*time.Minute {
 			t.Errorf("given up after %v", took)

@@ -87,7 +87,8 @@ type ReceiveFileOptions struct {
 	// is long.
 	MaxSize, MaxChunkSize, MaxChunks int64
 	// StallTimeout bounds the wait for each frame after the first; negative
-	// means no bound.
+	// means no bound. In [AIPProtocol.Run] the wait begins anew when it ended
+	// while a handler was at work, because the frame may have been there.
 	StallTimeout time.Duration
 	// Accept, if set, is asked before anything is written. An error refuses
 	// the file; it is wrapped in one that matches [ErrRefused].

@@ -30,12 +30,18 @@ func (p *AIPProtocol[Out, In]) ReceiveFile(ctx context.Context, dir string, opts
 	if err != nil {
 		return nil, err
 	}
-	if err := p.beginPull(); err != nil {
+	if err := p.beginReading(); err != nil {
 		return nil, r.fail(StageStart, err, false)
 	}
-	defer p.endPull()
+	defer p.endReading()
 	aside := aside[In]{}
 	defer func() { aside.putBack(p.putBack) }()
+	defer func() {
+		if r.phase != phaseOver { // one of the user's functions panicked
+			p.units.skip()
+			_ = r.fail(StageChunk, ErrInterrupted, true)
+		}
+	}()
 	for {
 		result, err := p.receiveUnit(ctx, r, &aside)
 		if err != nil || result != nil {
@@ -112,7 +118,7 @@ func (p *AIPProtocol[Out, In]) receiveFrame(ctx context.Context, r *fileReceiver
 	}
 	step, err := r.feed(in.unit.kind, o, in.unit.data)
 	if err == nil && step.reply != nil {
-		if err = p.sendControl(ctx, appendMetadata(nil, step.reply)); err != nil {
+		if err = p.SendRaw(ctx, appendMetadata(nil, step.reply)); err != nil {
 			err = r.fail(StageResume, err, true)
 		}
 	}

@@ -77,7 +77,7 @@ func (p *AIPProtocol[Out, In]) SendFileFrom(ctx context.Context, r io.Reader, na
 	}
 	defer p.units.sending.unlock()
 	s.control = func(ctx context.Context, o messages.Object) error {
-		return p.sendControl(ctx, appendMetadata(nil, o))
+		return p.SendRaw(ctx, appendMetadata(nil, o))
 	}
 	s.unit = func(ctx context.Context, o messages.Object, data []byte) error {
 		return p.SendBinary(ctx, data, o)
@@ -117,7 +117,7 @@ func (p *AIPProtocol[Out, In]) readResume(wait context.Context, answer <-chan ex
 	if !p.reading.CompareAndSwap(false, true) {
 		return nil
 	}
-	defer p.endPull()
+	defer p.endReading()
 	aside := aside[In]{}
 	defer func() { aside.putBack(p.putBack) }()
 	for len(answer) == 0 {

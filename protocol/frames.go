@@ -50,18 +50,11 @@ type inbound[In Message] struct {
 	size int
 }
 
-// beginPull makes the caller the only one who reads, until endPull. It fails
-// with ErrReading when Run or another pull reads.
-func (p *AIPProtocol[Out, In]) beginPull() error { return p.beginReading() }
-
-// endPull lets the next one read.
-func (p *AIPProtocol[Out, In]) endPull() { p.endReading() }
-
 // pull returns what arrives next: a message (decoded and validated, not yet
 // through the middleware), a unit, or the error of what is neither. The error
 // it returns itself is the context's or the connection's end. Nothing is lost
 // when ctx ends, not even between the two frames of a binary message. The
-// caller must be between beginPull and endPull.
+// caller must be between beginReading and endReading.
 func (p *AIPProtocol[Out, In]) pull(ctx context.Context) (inbound[In], error) {
 	if in, ok := p.queue.pop(); ok {
 		return in, nil
@@ -70,15 +63,8 @@ func (p *AIPProtocol[Out, In]) pull(ctx context.Context) (inbound[In], error) {
 }
 
 // putBack makes in what the next pull, Receive or Run gets first. Only what
-// pull returned last may be put back, before endPull.
+// pulls returned last may be put back, the last one first, before endReading.
 func (p *AIPProtocol[Out, In]) putBack(in inbound[In]) { p.queue.unpop(in, in.size) }
-
-// onUnit sets the function that Run calls with each unit, in the order of
-// arrival among the messages, and the error of which it reports like that of a
-// handler. Without one, units are reported as invalid.
-func (p *AIPProtocol[Out, In]) onUnit(f func(ctx context.Context, u *frameUnit) error) {
-	p.unitHandler.Store(&f)
-}
 
 // sendUnit sends text and data as one unit: no other sender's frame comes
 // between them. The error matches errors.ErrUnsupported when the transport has
@@ -92,12 +78,6 @@ func (p *AIPProtocol[Out, In]) sendUnit(ctx context.Context, text, data []byte) 
 		transport.Frame{Kind: transport.Text, Data: text},
 		transport.Frame{Kind: transport.Binary, Data: data})
 	return p.sent(err, MessageInfo{Type: messages.BinaryDataType, Size: len(text) + len(data), Data: text})
-}
-
-// sendControl sends text, a frame of a file transfer, as it is. It may be
-// called concurrently.
-func (p *AIPProtocol[Out, In]) sendControl(ctx context.Context, text []byte) error {
-	return p.SendRaw(ctx, text)
 }
 
 // next reads what arrives next from the transport.
@@ -138,7 +118,7 @@ func (p *AIPProtocol[Out, In]) next(ctx context.Context) (inbound[In], error) {
 // the data has yet to come.
 func (p *AIPProtocol[Out, In]) parse(text []byte) inbound[In] {
 	m := new(In)
-	err := p.codec.Decode(text, m)
+	err := recovered(func() error { return p.codec.Decode(text, m) })
 	if err == nil && p.lax {
 		err = validate(m)
 	}

@@ -8,8 +8,6 @@ import (
 	"slices"
 
 	"go.uber.org/zap"
-
-	"github.com/aip-go/aip/transport"
 )
 
 // Handler handles a message that [AIPProtocol.Run] received. The message is
@@ -40,28 +38,37 @@ func (p *AIPProtocol[Out, In]) Handle(t MessageType, h Handler[In]) {
 
 // OnError sets the function that is told of the errors of handlers, those that
 // wrap a [*PanicError] included. For binary messages and files m is nil.
-// Without one they are logged.
+// Without one, or with nil, they are logged.
 func (p *AIPProtocol[Out, In]) OnError(f func(ctx context.Context, m *In, err error)) {
-	p.onError.Store(&f)
+	p.onError.Store(unlessNil(&f, f == nil))
 }
 
 // OnInvalid sets the function that is told of what [AIPProtocol.Run] received
-// and is no valid message, in order with the messages. It may answer with
+// and is no valid message, in order with the messages; binary messages and
+// files without a handler are among it. It may answer with
 // [AIPProtocol.AnswerInvalid]. Without one it is logged.
 func (p *AIPProtocol[Out, In]) OnInvalid(f func(ctx context.Context, err *MessageError)) {
-	p.onInvalid.Store(&f)
+	p.onInvalid.Store(unlessNil(&f, f == nil))
 }
 
 // OnUnhandled sets the function that gets the messages for whose type there is
 // no handler. Without one they are logged.
 func (p *AIPProtocol[Out, In]) OnUnhandled(f func(ctx context.Context, m *In)) {
-	p.onUnhandled.Store(&f)
+	p.onUnhandled.Store(unlessNil(&f, f == nil))
 }
 
 // OnLate sets the function that gets replies to calls that are over, duplicate
 // replies included. Without one they are only counted.
 func (p *AIPProtocol[Out, In]) OnLate(f func(ctx context.Context, m *In)) {
-	p.onLate.Store(&f)
+	p.onLate.Store(unlessNil(&f, f == nil))
+}
+
+// unlessNil returns f, or nil if the function that it points to is nil.
+func unlessNil[F any](f *F, isNil bool) *F {
+	if isNil {
+		return nil
+	}
+	return f
 }
 
 // dispatch hands in to whoever is there for it.
@@ -100,14 +107,15 @@ func (p *AIPProtocol[Out, In]) dispatchMessage(ctx context.Context, m *In) {
 }
 
 func (p *AIPProtocol[Out, In]) dispatchUnit(ctx context.Context, u *frameUnit) {
-	if f := p.unitHandler.Load(); f != nil {
-		p.guard(ctx, nil, func() error { return (*f)(ctx, u) })
-		return
+	taken := true
+	p.guard(ctx, nil, func() (err error) {
+		taken, err = p.handleUnit(ctx, u)
+		return err
+	})
+	if !taken {
+		p.ignored.Add(1)
+		p.dispatchInvalid(ctx, unitError(u, errNoHandler))
 	}
-	p.ignored.Add(1)
-	err := newMessageError(u.text, transport.Text, errNoHandler)
-	err.Binary = u.data
-	p.dispatchInvalid(ctx, err)
 }
 
 func (p *AIPProtocol[Out, In]) dispatchInvalid(ctx context.Context, err *MessageError) {

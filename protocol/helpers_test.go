@@ -56,7 +56,7 @@ func as(c *Client, role messages.ClientType) *Client {
 	return c
 }
 
-// numbered returns a server's error message with number n as its text.
+// message returns a server's message with the number n as its task name.
 func message(n int) *messages.ServerMessage {
 	m := messages.NewTaskCompleted("s", messages.Value{})
 	m.TaskName = strconv.Itoa(n)

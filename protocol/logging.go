@@ -101,7 +101,7 @@ func (l *LoggingMiddleware) message(direction string, m MessageInfo) {
 		}
 	}
 	if l.cut != 0 {
-		fields = append(fields, zap.ByteString("message", l.contents(m.Data)))
+		fields = append(fields, zap.String("message", string(l.contents(m.Data))))
 	}
 	entry.Write(fields...)
 }

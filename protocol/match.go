@@ -19,8 +19,9 @@ type Match[In Message] struct {
 
 // matchKey is what a reply and its call have in common.
 type matchKey struct {
-	field matchField
-	id    string
+	field   matchField
+	id      string
+	session string // of results; their id alone is not enough
 }
 
 type matchField uint8
@@ -45,7 +46,7 @@ func MatchFunc[In Message](accepts func(*In) bool) Match[In] {
 // MatchDeviceInfo matches the device_info_response to the request requestID.
 func MatchDeviceInfo(requestID string) Match[messages.ServerMessage] {
 	return Match[messages.ServerMessage]{
-		key: matchKey{byDeviceInfo, requestID}, id: requestID, soleError: true, keep: true,
+		key: matchKey{field: byDeviceInfo, id: requestID}, id: requestID, soleError: true, keep: true,
 	}
 }
 
@@ -53,14 +54,14 @@ func MatchDeviceInfo(requestID string) Match[messages.ServerMessage] {
 // heartbeat with that session.
 func MatchTaskAck(sessionID string) Match[messages.ServerMessage] {
 	return Match[messages.ServerMessage]{
-		key: matchKey{byTaskAck, sessionID}, session: sessionID, soleError: true, keep: true,
+		key: matchKey{field: byTaskAck, id: sessionID}, session: sessionID, soleError: true, keep: true,
 	}
 }
 
 // MatchTaskEnd matches the task_end of sessionID.
 func MatchTaskEnd(sessionID string) Match[messages.ServerMessage] {
 	return Match[messages.ServerMessage]{
-		key: matchKey{byTaskEnd, sessionID}, session: sessionID, keep: true,
+		key: matchKey{field: byTaskEnd, id: sessionID}, session: sessionID, keep: true,
 	}
 }
 
@@ -71,10 +72,11 @@ func MatchHeartbeat() Match[messages.ServerMessage] {
 }
 
 // MatchCommandResults matches the command_results for command, by its
-// response_id.
+// response_id and its session.
 func MatchCommandResults(command *messages.ServerMessage) Match[messages.ClientMessage] {
 	return Match[messages.ClientMessage]{
-		key: matchKey{byResults, command.ResponseID}, session: command.SessionID, id: command.ResponseID, keep: true,
+		key:     matchKey{field: byResults, id: command.ResponseID, session: command.SessionID},
+		session: command.SessionID, id: command.ResponseID, keep: true,
 	}
 }
 
@@ -82,7 +84,7 @@ func MatchCommandResults(command *messages.ServerMessage) Match[messages.ClientM
 // dispatch, by its task_name.
 func MatchTask(dispatch *messages.ServerMessage) Match[messages.ClientMessage] {
 	return Match[messages.ClientMessage]{
-		key: matchKey{byTaskName, dispatch.TaskName}, session: dispatch.SessionID, id: dispatch.ResponseID,
+		key: matchKey{field: byTaskName, id: dispatch.TaskName}, session: dispatch.SessionID, id: dispatch.ResponseID,
 	}
 }
 
@@ -95,18 +97,18 @@ func keyOf[In Message](m *In) (matchKey, bool) {
 			if m.SessionID == "" {
 				return matchKey{field: byHeartbeat}, true
 			}
-			return matchKey{byTaskAck, m.SessionID}, true
+			return matchKey{field: byTaskAck, id: m.SessionID}, true
 		case messages.ServerTaskEnd:
-			return matchKey{byTaskEnd, m.SessionID}, true
+			return matchKey{field: byTaskEnd, id: m.SessionID}, true
 		case messages.ServerDeviceInfoResponse:
-			return matchKey{byDeviceInfo, m.ResponseID}, true
+			return matchKey{field: byDeviceInfo, id: m.ResponseID}, true
 		}
 	case *messages.ClientMessage:
 		switch m.Type {
 		case messages.ClientCommandResults:
-			return matchKey{byResults, m.PrevResponseID}, true
+			return matchKey{field: byResults, id: m.PrevResponseID, session: m.SessionID}, true
 		case messages.ClientTask:
-			return matchKey{byTaskName, m.TaskName}, true
+			return matchKey{field: byTaskName, id: m.TaskName}, true
 		}
 	}
 	return matchKey{}, false

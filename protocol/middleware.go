@@ -125,6 +125,9 @@ func (p *AIPProtocol[Out, In]) incomingBinary(ctx context.Context, metadata mess
 func runBinary(ctx context.Context, chain []func(context.Context, messages.Object) (messages.Object, error), metadata messages.Object, outgoing bool) (messages.Object, error) {
 	for _, f := range chain {
 		next, err := f(ctx, metadata)
+		if err == nil && next == nil {
+			err = errNothingReturned
+		}
 		if err != nil {
 			return nil, &MiddlewareError{Outgoing: outgoing, Type: messages.BinaryDataType, Err: err}
 		}

@@ -28,8 +28,8 @@ type Options struct {
 	// MaxCalls is how many calls may wait for a reply at the same time; zero
 	// means 1024, negative means no limit.
 	MaxCalls int
-	// CallTimeout bounds [AIPProtocol.Call] when its context ends later or
-	// never; zero means 30 seconds, negative means no bound.
+	// CallTimeout bounds [AIPProtocol.Call] when its context has no deadline;
+	// zero means 30 seconds, negative means no bound.
 	CallTimeout time.Duration
 	// RegistrationTimeout bounds [Register] and [AwaitRegistration]; zero means
 	// 30 seconds for a client and 10 seconds for a server, negative means no

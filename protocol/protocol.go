@@ -33,7 +33,6 @@ type AIPProtocol[Out, In Message] struct {
 	middleware  atomic.Pointer[chains[Out, In]]
 	extensions  atomic.Pointer[[]Extension]
 	handlers    atomic.Pointer[map[string][]Handler[In]]
-	unitHandler atomic.Pointer[func(context.Context, *frameUnit) error]
 	onInvalid   atomic.Pointer[func(context.Context, *MessageError)]
 	onUnhandled atomic.Pointer[func(context.Context, *In)]
 	onError     atomic.Pointer[func(context.Context, *In, error)]
@@ -172,10 +171,10 @@ func notSent(err error) error {
 // transport's: io.EOF after a clean close, and so on (see
 // [transport.Transport]). While [AIPProtocol.Run] reads, it is [ErrReading].
 func (p *AIPProtocol[Out, In]) Receive(ctx context.Context) (*In, error) {
-	if err := p.beginPull(); err != nil {
+	if err := p.beginReading(); err != nil {
 		return nil, err
 	}
-	defer p.endPull()
+	defer p.endReading()
 	return p.receive(ctx)
 }
 
@@ -212,10 +211,14 @@ func (p *AIPProtocol[Out, In]) screen(ctx context.Context, in inbound[In]) inbou
 	return in
 }
 
-// beginReading makes the caller the one who reads.
+// beginReading makes the caller the only one who reads, until endReading. It
+// fails with ErrReading when another one reads, unless that one gives way.
 func (p *AIPProtocol[Out, In]) beginReading() error {
-	free := p.reading.CompareAndSwap(false, true)
-	if !free && !(p.units.yield() && p.reading.CompareAndSwap(false, true)) {
+	if p.reading.CompareAndSwap(false, true) {
+		return nil
+	}
+	p.units.yield()
+	if !p.reading.CompareAndSwap(false, true) {
 		return ErrReading
 	}
 	return nil

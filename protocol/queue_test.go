@@ -11,7 +11,7 @@ import (
 func TestTombstonesAreBounded(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		var stones tombstones
-		key := func(i int) matchKey { return matchKey{byTaskEnd, fmt.Sprint(i)} }
+		key := func(i int) matchKey { return matchKey{field: byTaskEnd, id: fmt.Sprint(i)} }
 		for i := range 10 * maxTombstones {
 			stones.add(key(i%(3*maxTombstones)), false)
 			stones.add(key(i), false)

@@ -25,10 +25,10 @@ func Register(ctx context.Context, c *Client, registration *messages.ClientMessa
 	if err := messages.ValidateRegistration(registration); err != nil {
 		return nil, err
 	}
-	if err := c.beginPull(); err != nil {
+	if err := c.beginReading(); err != nil {
 		return nil, err
 	}
-	defer c.endPull()
+	defer c.endReading()
 	bounded, cancel := within(ctx, c.options.RegistrationTimeout, clientRegistrationTimeout)
 	defer cancel()
 	if err := c.Send(bounded, registration); err != nil {

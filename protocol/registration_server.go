@@ -48,10 +48,10 @@ type Registration struct {
 // code and disconnected: with the close code 1003 for a binary message, 1007
 // for what is not JSON, and 1008 for the rest.
 func AwaitRegistration(ctx context.Context, s *Server) (*Registration, error) {
-	if err := s.beginPull(); err != nil {
+	if err := s.beginReading(); err != nil {
 		return nil, err
 	}
-	defer s.endPull()
+	defer s.endReading()
 	bounded, cancel := within(ctx, s.options.RegistrationTimeout, serverRegistrationTimeout)
 	defer cancel()
 	m, err := s.receive(bounded)

@@ -40,7 +40,7 @@ func (p *AIPProtocol[Out, In]) Run(ctx context.Context) error {
 	go r.read()
 	r.dispatch(ctx)
 	<-r.finished
-	p.units.end()
+	p.guard(r.handling, nil, func() error { return p.units.end(r.handling) })
 	if r.ended {
 		p.queue.clear()
 	}
@@ -211,6 +211,8 @@ func (r *run[Out, In]) dispatch(ctx context.Context) {
 		}
 		select {
 		case <-r.p.queue.ready:
+		case <-r.p.units.receiving.late():
+			r.p.guard(r.handling, nil, func() error { return r.p.units.stalled(r.handling) })
 		case <-ctx.Done():
 			return
 		case <-r.finished:

@@ -83,9 +83,9 @@ func TestPlainTransport(t *testing.T) {
 	// Binary messages can be received, and a missing close code does no harm.
 	must(t, a.SendFrames(ctx, transport.Frame{Kind: transport.Text, Data: []byte(`{"type":"binary_data","size":1}`)},
 		transport.Frame{Kind: transport.Binary, Data: []byte("x")}))
-	must(t, s.beginPull())
+	must(t, s.beginReading())
 	in, err := s.pull(ctx)
-	s.endPull()
+	s.endReading()
 	if err != nil || in.unit == nil || string(in.unit.data) != "x" {
 		t.Errorf("got %+v, %v", in, err)
 	}
