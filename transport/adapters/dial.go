@@ -5,6 +5,7 @@ import (
 	"io"
 	"net/http"
 	"sync"
+	"sync/atomic"
 )
 
 // dialing is a [http.RoundTripper] that takes hold of the byte stream when the
@@ -16,7 +17,21 @@ type dialing struct {
 	ctx  context.Context
 
 	mu     sync.Mutex
-	stream io.ReadWriteCloser // once the server has switched protocols
+	stream *dialled // once the server has switched protocols
+}
+
+// dialled is the stream of a dial. It has nothing to read before the dial was
+// finished: a library that dislikes the response would wait for a body.
+type dialled struct {
+	io.ReadWriteCloser
+	finished atomic.Bool
+}
+
+func (d *dialled) Read(p []byte) (int, error) {
+	if !d.finished.Load() {
+		return 0, io.EOF
+	}
+	return d.ReadWriteCloser.Read(p)
 }
 
 // intercept returns a client that dials as opts say; finish ends that.
@@ -29,8 +44,7 @@ func intercept(ctx context.Context, opts DialOptions) (*dialing, *http.Client) {
 	if d.base == nil {
 		d.base = http.DefaultTransport
 	}
-	// The context has no power over the stream, and a library that dislikes the
-	// response tries to read on.
+	// The context has no power over the stream.
 	d.stop = context.AfterFunc(ctx, d.close)
 	client.Transport = d
 	return d, &client
@@ -54,8 +68,8 @@ func (d *dialing) RoundTrip(r *http.Request) (*http.Response, error) {
 	}
 	d.mu.Lock()
 	defer d.mu.Unlock()
-	d.stream = stream
-	response.Body = stream
+	d.stream = &dialled{ReadWriteCloser: stream}
+	response.Body = d.stream
 	return response, nil
 }
 
@@ -66,8 +80,10 @@ func (d *dialing) finish(err error) error {
 	}
 	if err != nil {
 		d.close()
+		return err
 	}
-	return err
+	d.stream.finished.Store(true)
+	return nil
 }
 
 func (d *dialing) close() {

@@ -4,28 +4,42 @@ import (
 	"context"
 	"net"
 	"net/http"
-	"sync"
 )
 
-// defaultClient is the client of a Connect without [Options.HTTPClient]. It
-// keeps no idle connections, and nothing of a Connect that has failed: net/http
-// itself goes on dialling for later requests.
-var defaultClient = sync.OnceValue(func() *http.Client {
-	base, ok := http.DefaultTransport.(*http.Transport)
+// handshakeClient returns a client like the given one for a single Connect.
+// With an [http.Transport] it leaves nothing behind when failed ends: net/http
+// itself goes on dialling, and with the TLS handshake, for later requests.
+func handshakeClient(client *http.Client, failed context.Context) *http.Client {
+	own := *client
+	base := own.Transport
+	if base == nil {
+		base = http.DefaultTransport
+	}
+	shared, ok := base.(*http.Transport)
 	if !ok {
-		return http.DefaultClient
+		return &own
 	}
-	own := base.Clone()
-	own.DisableKeepAlives = true
-	dial := own.DialContext
+	carrier := shared.Clone()
+	carrier.DisableKeepAlives = true
+	//lint:ignore SA1019 somebody's transport may still dial with it
+	if carrier.DialContext == nil && carrier.Dial == nil {
+		carrier.DialContext = new(net.Dialer).DialContext
+	}
+	carrier.DialContext = endWith(failed, carrier.DialContext)
+	carrier.DialTLSContext = endWith(failed, carrier.DialTLSContext)
+	own.Transport = carrier
+	return &own
+}
+
+type dialFunc = func(ctx context.Context, network, address string) (net.Conn, error)
+
+// endWith returns a function that dials and drops the connection when failed
+// ends. A nil function stays nil.
+func endWith(failed context.Context, dial dialFunc) dialFunc {
 	if dial == nil {
-		dial = new(net.Dialer).DialContext
+		return nil
 	}
-	own.DialContext = func(ctx context.Context, network, address string) (net.Conn, error) {
-		failed, ok := ctx.Value(failedKey{}).(context.Context)
-		if !ok {
-			return dial(ctx, network, address)
-		}
+	return func(ctx context.Context, network, address string) (net.Conn, error) {
 		ctx, cancel := context.WithCancel(ctx)
 		defer cancel()
 		defer context.AfterFunc(failed, cancel)()
@@ -33,13 +47,7 @@ var defaultClient = sync.OnceValue(func() *http.Client {
 		if err != nil {
 			return nil, err
 		}
-		// This ends the TLS handshake, or the one with a proxy.
-		context.AfterFunc(failed, func() { _ = conn.Close() })
+		context.AfterFunc(failed, func() { _ = conn.Close() }) // The Connect has failed for a better reason.
 		return conn, nil
 	}
-	return &http.Client{Transport: own}
-})
-
-// failedKey is the key of a context that ends when the Connect has failed. The
-// values of contexts reach the dialling, their end does not.
-type failedKey struct{}
+}

@@ -187,11 +187,10 @@ func (c *conn) finish() {
 
 // report tells of the end.
 func (c *conn) report(cause *transport.CloseError) {
-	switch {
-	case cause.Clean():
+	if asked(cause) {
 		c.log().Debug("websocket closed", zap.Error(cause))
-	default:
-		c.log().Warn("websocket ended", zap.Error(cause))
+	} else {
+		c.log().Warn("websocket lost", zap.Error(cause))
 	}
 	if c.Hooks.Closed != nil {
 		c.Hooks.Closed(cause)
@@ -222,11 +221,16 @@ func (c *conn) wait(ctx context.Context) error {
 			return ctx.Err()
 		}
 	}
-	cause := c.ended()
-	if cause.Clean() || (!cause.Remote && cause.Err == nil && cause.Code != transport.StatusAbnormal) {
-		return nil
+	if cause := c.ended(); !asked(cause) {
+		return cause
 	}
-	return cause
+	return nil
+}
+
+// asked reports whether a connection ended because somebody asked for it: this
+// side, or the peer with a code that tells of no fault.
+func asked(cause *transport.CloseError) bool {
+	return cause.Clean() || errors.Is(cause, transport.ErrClosed)
 }
 
 // backlog returns what waits.

@@ -41,16 +41,15 @@ func (t *Transport) dial(ctx context.Context, address string) (_ *conn, err erro
 			fail()
 		}
 	}()
-	ctx = context.WithValue(ctx, failedKey{}, failed)
 	ctx = httptrace.WithClientTrace(ctx, &httptrace.ClientTrace{
 		GotConn: func(got httptrace.GotConnInfo) { remote = got.Conn.RemoteAddr() },
 	})
 	client := t.HTTPClient
 	if client == nil {
-		client = defaultClient()
+		client = http.DefaultClient
 	}
 	link, response, err := t.engine.Dial(ctx, request.URL.String(), adapters.DialOptions{
-		Client:       client,
+		Client:       handshakeClient(client, failed),
 		Header:       request.Header,
 		Host:         request.Host,
 		Subprotocols: t.Subprotocols,

@@ -11,8 +11,8 @@ import (
 // several at a time, and must return soon: the connection waits for them. They
 // must not call the transport's Close, CloseWith or WaitClosed.
 type Hooks struct {
-	// Dial is called after every Connect that got as far as dialling, with the
-	// URL without credentials.
+	// Dial is called after every Connect that the state allowed, with the URL
+	// without credentials.
 	Dial func(url string, took time.Duration, err error)
 	// Ping is called with the round trip time of every ping that was answered.
 	Ping func(roundTrip time.Duration)

@@ -69,7 +69,7 @@ func (k *keepalive) expired() bool {
 		if !k.asked {
 			k.asked, k.askedAt = true, now
 		}
-		c.pings.send(c)
+		c.pings.send(c, true)
 	}
 	next := k.pingAt
 	if timeout := k.askedAt.Add(c.PingTimeout); k.asked && c.PingTimeout > 0 && timeout.Before(next) {
@@ -88,11 +88,14 @@ func (k *keepalive) stop() {
 	}
 }
 
-// pings sends one ping at a time; who asks for another one meanwhile waits for
-// the same answer.
+// maxPings is how many pings are sent without an answer to the latest one.
+const maxPings = 8
+
+// pings are those that were not answered yet.
 type pings struct {
 	mu     sync.Mutex
-	flight *flight
+	latest *flight // nil when it was answered
+	n      int     // those that were not
 }
 
 // flight is a ping that is underway.
@@ -104,19 +107,21 @@ type flight struct {
 // maxPing bounds a ping where PingTimeout does not.
 const maxPing = 3 * time.Minute
 
-// send sends a ping, unless one is underway, and returns it. It is nil when the
-// connection is at its end.
-func (p *pings) send(c *conn) *flight {
+// send sends a ping and returns it, or the latest one when that is not answered
+// yet and no other one is asked for. It is nil when the connection is at its
+// end.
+func (p *pings) send(c *conn, another bool) *flight {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	if p.flight != nil {
-		return p.flight
+	if p.latest != nil && (!another || p.n >= maxPings) {
+		return p.latest
 	}
 	f := &flight{done: make(chan struct{})}
 	if !c.spawn(func() { p.run(c, f) }) {
 		return nil
 	}
-	p.flight = f
+	p.latest = f
+	p.n++
 	return f
 }
 
@@ -132,8 +137,14 @@ func (p *pings) run(c *conn, f *flight) {
 	began := time.Now()
 	f.err = c.link.Ping(ctx)
 	took := time.Since(began)
+	if f.err == nil {
+		c.seen.Store(true) // Where there is no gate this is all that tells.
+	}
 	p.mu.Lock()
-	p.flight = nil
+	p.n--
+	if p.latest == f {
+		p.latest = nil
+	}
 	p.mu.Unlock()
 	close(f.done)
 	if f.err == nil && c.Hooks.Ping != nil {
@@ -149,9 +160,9 @@ func (c *conn) ping(ctx context.Context) error {
 	if cause := c.ended(); cause != nil {
 		return cause
 	}
-	f := c.pings.send(c)
+	f := c.pings.send(c, false)
 	if f == nil {
-		return c.ended()
+		return c.ended() // Or else it would have been sent.
 	}
 	select {
 	case <-f.done:

@@ -101,9 +101,10 @@ type Options struct {
 	// 10 s; negative for none.
 	HandshakeTimeout time.Duration
 	// HTTPClient sends Connect's request, so that its proxies, certificates,
-	// cookies and redirect policy apply. It must use HTTP/1.1 for it, as
-	// [http.Transport] does. Default: a client like [http.DefaultClient] that
-	// keeps no idle connections.
+	// cookies and redirect policy apply. If its transport is an
+	// [http.Transport] a clone of that is used, which leaves no connections
+	// behind; another one must use HTTP/1.1 for the request. Default
+	// [http.DefaultClient].
 	HTTPClient *http.Client
 	// Header is sent with Connect's request.
 	Header http.Header

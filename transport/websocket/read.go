@@ -93,18 +93,14 @@ func (in *incoming) stream(first *buffer) error {
 		piece := getBuffer()
 		if err := in.fill(piece); err != nil {
 			piece.free()
-			s.finish(in.c.endOf(err))
 			return err
 		}
 		if !s.put(in.c, piece) {
 			piece.free()
-			if cause := in.c.ended(); cause != nil {
-				s.finish(cause)
-			}
 			return in.discard()
 		}
 	}
-	s.finish(nil)
+	close(s.pieces)
 	return nil
 }
 
@@ -129,45 +125,24 @@ func (in *incoming) discard() error {
 // them.
 func (in *incoming) fill(to *buffer) error {
 	b := to.b[:0]
-	for len(b) < maxFragment {
+	for len(b) < maxFragment && !in.end {
 		n, err := in.r.Read(b[len(b):maxFragment])
 		in.c.seen.Store(true)
 		b = b[:len(b)+n]
-		if err == io.EOF {
-			in.end = true
-			break
-		}
-		if err != nil {
-			return err
-		}
-		if in.limit > 0 && in.size+int64(len(b)) > in.limit {
+		in.size += int64(n)
+		in.end = err == io.EOF
+		switch {
+		case in.limit > 0 && in.size > in.limit:
 			return errTooLarge
+		case err != nil && !in.end:
+			return err
 		}
 	}
 	to.b = b
-	in.size += int64(len(b))
-	switch {
-	case in.limit > 0 && in.size > in.limit:
-		return errTooLarge
-	case in.kind == transport.Text && (!in.text.add(b) || in.end && !in.text.complete()):
+	if in.kind == transport.Text && (!in.text.add(b) || in.end && !in.text.complete()) {
 		return errNotText
 	}
 	return nil
-}
-
-// endOf returns what a reader's error will be the end of the connection for.
-func (c *conn) endOf(err error) error {
-	if cause := c.ended(); cause != nil {
-		return cause
-	}
-	var f *fault
-	if errors.As(err, &f) {
-		return f.err
-	}
-	if loss := c.loss(err); loss != nil {
-		err = loss
-	}
-	return lost(err)
 }
 
 // readEnded ends the connection after the reader met an error.
@@ -177,9 +152,9 @@ func (c *conn) readEnded(err error) {
 		f      *fault
 	)
 	switch {
-	case c.ended() != nil:
 	case errors.As(err, &closed):
 		c.closedByPeer(closed)
+	case c.ended() != nil:
 	case errors.As(err, &f):
 		c.violated(f)
 	default:
@@ -218,14 +193,14 @@ func (c *conn) loss(err error) error {
 }
 
 // closedByPeer ends the connection after the peer's close frame, which the
-// engine has answered.
+// engine has answered unless this side's own was underway.
 func (c *conn) closedByPeer(cause *transport.CloseError) {
-	if !c.end(cause, transport.Disconnecting) || c.gate == nil {
-		return
+	c.end(cause, transport.Disconnecting)
+	if c.gate != nil {
+		bound := time.AfterFunc(c.CloseTimeout, c.kill)
+		defer bound.Stop()
+		_ = c.gate.flush() // The peer has closed; an answer is a courtesy.
 	}
-	bound := time.AfterFunc(c.CloseTimeout, c.kill)
-	defer bound.Stop()
-	_ = c.gate.flush() // The peer has closed; its answer is a courtesy.
 }
 
 // violated ends the connection for a fault of the peer, which is told so if

@@ -9,22 +9,23 @@ import (
 
 // receiveFrame returns the next message.
 func (c *conn) receiveFrame(ctx context.Context) (transport.Frame, error) {
-	m, err := c.nextMessage(ctx)
-	if err != nil {
-		return transport.Frame{}, err
+	for {
+		m, err := c.nextMessage(ctx)
+		if err != nil {
+			return transport.Frame{}, err
+		}
+		data := m.data
+		if m.stream != nil {
+			data, err = m.stream.collect(ctx, c)
+		}
+		if err == nil || err == errIncomplete {
+			c.inbox.take()
+		}
+		<-c.inbox.taking
+		if err != errIncomplete { // The next error tells why it is.
+			return transport.Frame{Kind: m.kind, Data: data}, err
+		}
 	}
-	defer func() { <-c.inbox.taking }()
-	if m.stream == nil {
-		c.inbox.take()
-		return transport.Frame{Kind: m.kind, Data: m.data}, nil
-	}
-	data, err := m.stream.collect(ctx)
-	if err != nil && err == ctx.Err() {
-		return transport.Frame{}, err // The next receive goes on from here.
-	}
-	c.inbox.take()
-	m.stream.forget()
-	return transport.Frame{Kind: m.kind, Data: data}, err
 }
 
 // receiveStream returns the next message as a reader.
@@ -55,22 +56,22 @@ func (c *conn) nextMessage(ctx context.Context) (message, error) {
 	return m, err
 }
 
-// collect returns the whole message. When ctx ends it returns its error and
-// keeps the beginning.
-func (s *inStream) collect(ctx context.Context) ([]byte, error) {
+// collect returns the whole message, or errIncomplete, and forgets the stream.
+// When ctx ends first it returns its error and keeps what it has got.
+func (s *inStream) collect(ctx context.Context, c *conn) ([]byte, error) {
 	for {
-		select {
-		case piece, ok := <-s.pieces:
-			switch {
-			case ok:
-				s.begun = append(s.begun, s.got(piece))
-				continue
-			case s.err != nil:
-				return nil, incomplete(s.err)
-			}
-			return join(s.begun), nil
-		case <-ctx.Done():
+		piece, err := s.take(c, ctx.Done())
+		switch err {
+		case nil:
+			s.begun = append(s.begun, piece)
+		case errStopped:
 			return nil, ctx.Err()
+		case io.EOF:
+			defer s.forget()
+			return join(s.begun), nil
+		default:
+			s.forget()
+			return nil, err
 		}
 	}
 }

@@ -17,11 +17,8 @@ const streamAhead = 1 << 20 / maxFragment
 // inStream is a message that is received piece by piece. The reader puts the
 // pieces in, a receive or an [inReader] takes them out.
 type inStream struct {
-	pieces chan *buffer
+	pieces chan *buffer // closed after the last one
 	held   atomic.Int64 // bytes of the pieces
-	// err is set before pieces is closed: nil after the whole message, or what
-	// ended the connection before that.
-	err error
 	// unwanted is closed when nobody wants the rest.
 	unwanted chan struct{}
 	// begun are pieces that a cancelled receive took out.
@@ -52,16 +49,35 @@ func (s *inStream) put(c *conn, piece *buffer) bool {
 	return false
 }
 
-// got counts a piece that was taken out.
-func (s *inStream) got(piece *buffer) *buffer {
-	s.held.Add(-int64(len(piece.b)))
-	return piece
-}
+// errIncomplete is a message that the end of the connection cut off, and
+// errStopped a wait for more of one that was given up.
+var (
+	errIncomplete = errors.New("websocket: the message is incomplete")
+	errStopped    = errors.New("websocket: stopped waiting for more of the message")
+)
 
-// finish ends the stream, with nil after the whole message.
-func (s *inStream) finish(err error) {
-	s.err = err
-	close(s.pieces)
+// take waits for the next piece and takes it out. It returns io.EOF after the
+// last one, errIncomplete when the connection ended before that, and errStopped
+// when stop was closed first.
+func (s *inStream) take(c *conn, stop <-chan struct{}) (*buffer, error) {
+	var piece *buffer
+	var more bool
+	select {
+	case piece, more = <-s.pieces:
+	case <-stop:
+		return nil, errStopped
+	case <-c.ending:
+		select {
+		case piece, more = <-s.pieces:
+		default:
+			return nil, errIncomplete
+		}
+	}
+	if !more {
+		return nil, io.EOF
+	}
+	s.held.Add(-int64(len(piece.b)))
+	return piece, nil
 }
 
 // forget gives up what is left. It is called once.
@@ -73,12 +89,13 @@ func (s *inStream) forget() {
 	s.begun = nil
 }
 
-// incomplete is a message that the end of the connection cut off.
+// incomplete returns the error for the reader of a message that the end of the
+// connection cut off. It does not match io.EOF, which is the end of a message.
 func incomplete(cause error) error {
 	if errors.Is(cause, io.EOF) {
-		return fmt.Errorf("the message is incomplete: %w: %v", io.ErrUnexpectedEOF, cause)
+		return fmt.Errorf("%w: %w: %v", errIncomplete, io.ErrUnexpectedEOF, cause)
 	}
-	return fmt.Errorf("the message is incomplete: %w: %w", io.ErrUnexpectedEOF, cause)
+	return fmt.Errorf("%w: %w: %w", errIncomplete, io.ErrUnexpectedEOF, cause)
 }
 
 // inReader is the program's end of an inStream, or of a message that is there
@@ -129,19 +146,17 @@ func (r *inReader) next() error {
 		r.rest = r.piece.b
 		return nil
 	}
-	select {
-	case piece, ok := <-r.stream.pieces:
-		switch {
-		case ok:
-			r.piece, r.rest = r.stream.got(piece), piece.b
-			return nil
-		case r.stream.err == nil:
-			return io.EOF
-		default:
-			return &transport.Error{Op: "receive", URL: r.c.url, Err: incomplete(r.stream.err)}
-		}
-	case <-r.closed:
+	piece, err := r.stream.take(r.c, r.closed)
+	switch err {
+	case nil:
+		r.piece, r.rest = piece, piece.b
+		return nil
+	case errStopped:
 		return errStreamClosed
+	case errIncomplete:
+		return &transport.Error{Op: "receive", URL: r.c.url, Err: incomplete(r.c.ended())}
+	default:
+		return err
 	}
 }
 
