@@ -92,8 +92,8 @@ func SplitBatch(data []byte, opts *BatchOptions) ([][]byte, error) {
 	if opts != nil {
 		o = *opts
 	}
-	maxSize, maxCount := limitOrMax(o.MaxSize, DefaultMaxSize), limitOrMax(o.MaxCount, DefaultMaxBatch)
-	depth := min(limitOrMax(o.MaxDepth, DefaultMaxDepth), math.MaxInt-2) + 2 // the array and the message
+	maxSize, maxCount := limitOf(o.MaxSize, DefaultMaxSize), limitOf(o.MaxCount, DefaultMaxBatch)
+	depth := min(limitOf(o.MaxDepth, DefaultMaxDepth), math.MaxInt-1) + 1 // the array
 	if len(data) > maxSize {
 		return nil, &BatchError{Err: tooLarge(len(data), maxSize)}
 	}

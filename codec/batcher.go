@@ -95,8 +95,8 @@ func NewBatcher(send func(ctx context.Context, batch []byte) error, opts *Batche
 	if o.MaxSize > 0 && o.MaxSize < len("[{}]") {
 		return nil, fmt.Errorf("%w: MaxSize is %d, want at least 4", ErrBatchOptions, o.MaxSize)
 	}
-	o.MaxCount = limitOrMax(o.MaxCount, DefaultBatchCount)
-	o.MaxSize = limitOrMax(o.MaxSize, DefaultBatchSize)
+	o.MaxCount = limitOf(o.MaxCount, DefaultBatchCount)
+	o.MaxSize = limitOf(o.MaxSize, DefaultBatchSize)
 	if o.MaxDelay == 0 {
 		o.MaxDelay = DefaultBatchDelay
 	}

@@ -153,6 +153,21 @@ func TestBatcherByDelay(t *testing.T) {
 	})
 }
 
+func TestBatcherDefaultDelay(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var o outbox
+		b := newBatcher(t, &o, nil)
+		addAll(t, b, `{"n":1}`)
+		time.Sleep(codec.DefaultBatchDelay - 1)
+		synctest.Wait()
+		o.want(t)
+		time.Sleep(1)
+		synctest.Wait()
+		o.want(t, `[{"n":1}]`)
+		mustClose(t, b)
+	})
+}
+
 // A flush must not leave its batch's delay to the next batch.
 func TestBatcherDelayStartsAnew(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {

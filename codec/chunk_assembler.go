@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"hash/crc32"
-	"math"
 	"sync"
 	"time"
 )
@@ -74,9 +73,9 @@ func NewAssembler(opts *AssemblerOptions) (*Assembler, error) {
 	if opts != nil {
 		o = *opts
 	}
-	o.MaxSize = limitOrMax(o.MaxSize, DefaultMaxSize)
-	o.MaxMessages = limitOrMax(o.MaxMessages, DefaultMaxUnfinished)
-	o.MaxBuffered = limitOrMax(o.MaxBuffered, max(o.MaxSize, DefaultMaxSize))
+	o.MaxSize = limitOf(o.MaxSize, DefaultMaxSize)
+	o.MaxMessages = limitOf(o.MaxMessages, DefaultMaxUnfinished)
+	o.MaxBuffered = limitOf(o.MaxBuffered, max(o.MaxSize, DefaultMaxSize))
 	if o.Timeout == 0 {
 		o.Timeout = DefaultChunkTimeout
 	}
@@ -84,17 +83,6 @@ func NewAssembler(opts *AssemblerOptions) (*Assembler, error) {
 		return nil, fmt.Errorf("%w: MaxBuffered is %d, want at least MaxSize, %d", ErrChunkOptions, o.MaxBuffered, o.MaxSize)
 	}
 	return &Assembler{opts: o, messages: make(map[uint64]*list.Element)}, nil
-}
-
-// limitOrMax returns preset for zero and the largest number for a negative n.
-func limitOrMax(n, preset int) int {
-	switch {
-	case n == 0:
-		return preset
-	case n < 0:
-		return math.MaxInt
-	}
-	return n
 }
 
 // Add takes one frame. If it completes a message, it returns that message and

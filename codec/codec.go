@@ -1,6 +1,10 @@
 package codec
 
-import "errors"
+import (
+	"errors"
+	"fmt"
+	"math"
+)
 
 // Codec turns messages into bytes and back.
 //
@@ -32,3 +36,20 @@ var ErrTooDeep = errors.New("codec: nested too deeply")
 // ErrModel is matched by the error for a value that is not a non-nil pointer
 // to a model, or a model name that does not exist.
 var ErrModel = errors.New("codec: not a model")
+
+// tooLarge returns the error for size bytes where limit are allowed.
+func tooLarge(size, limit int) error {
+	return fmt.Errorf("%w: %d bytes, the limit is %d", ErrTooLarge, size, limit)
+}
+
+// limitOf returns the limit that an option sets: preset if it is 0, the largest
+// number if it is negative.
+func limitOf(option, preset int) int {
+	switch {
+	case option == 0:
+		return preset
+	case option < 0:
+		return math.MaxInt
+	}
+	return option
+}

@@ -85,12 +85,12 @@ type CompressOptions struct {
 	MaxSize int
 }
 
-// limit returns the limit on decompressed bytes, negative for none.
+// limit returns the limit on decompressed bytes.
 func (o *CompressOptions) limit() int {
-	if o == nil || o.MaxSize == 0 {
+	if o == nil {
 		return DefaultMaxSize
 	}
-	return o.MaxSize
+	return limitOf(o.MaxSize, DefaultMaxSize)
 }
 
 // level returns the level to use, or an error if it is not one of the format's.
@@ -124,19 +124,16 @@ func DetectCompression(data []byte) string {
 	return ""
 }
 
-// appendAll appends everything r gives to dst, at most limit bytes if limit is
-// not negative; r is trusted to stop there. The buffer starts at about hint
-// bytes and doubles, so that memory follows what was read and not what a
-// header claims.
+// appendAll appends everything r gives to dst, at most limit bytes; r is trusted
+// to stop there. The buffer starts at about hint bytes and doubles, so that
+// memory follows what was read and not what a header claims.
 func appendAll(dst []byte, r io.Reader, hint, limit int) ([]byte, error) {
 	start := len(dst)
 	out := dst
 	for {
 		if len(out) == cap(out) {
 			size := max(2*(cap(out)-start), hint, 512)
-			if limit >= 0 {
-				size = min(size, limit+1) // one more, to see the end without growing again
-			}
+			size = min(size-1, limit) + 1 // one more, to see the end without growing again
 			out = append(make([]byte, 0, start+size), out...)
 		}
 		n, err := r.Read(out[len(out):cap(out)])

@@ -94,7 +94,7 @@ func (a *Auto) Decompress(dst, src []byte) ([]byte, error) {
 	case ZstdName:
 		return a.zstd.Decompress(dst, src)
 	}
-	if a.limit >= 0 && len(src) > a.limit {
+	if len(src) > a.limit {
 		return dst, fmt.Errorf("%w: %d bytes of plain data, the limit is %d: raise AutoOptions.MaxSize", ErrTooLarge, len(src), a.limit)
 	}
 	return append(dst, src...), nil

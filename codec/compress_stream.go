@@ -41,7 +41,7 @@ type decompressor struct {
 	input    bytes.Reader // the input of Decompress
 	source   source
 	br       *bufio.Reader
-	left     int // how many more bytes may be returned, negative for any number
+	left     int // how many more bytes may be returned
 	err      error
 }
 
@@ -92,19 +92,16 @@ func (d *decompressor) Read(p []byte) (int, error) {
 	if len(p) == 0 {
 		return 0, nil
 	}
-	limited := d.left >= 0
-	if limited && len(p) > d.left {
+	if len(p) > d.left {
 		p = p[:d.left+1] // one more than allowed tells whether there is more
 	}
 	n, err := d.inflater.Read(p)
-	if limited && n > d.left {
+	if n > d.left {
 		n, err = d.left, d.wrap(errDecompressedTooLarge)
 	} else if err != nil && err != io.EOF {
 		err = d.failure(err)
 	}
-	if limited {
-		d.left -= n
-	}
+	d.left -= n
 	d.err = err
 	return n, err
 }

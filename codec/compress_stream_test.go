@@ -130,6 +130,41 @@ func TestCompressStreamClosed(t *testing.T) {
 	}
 }
 
+// What a stream holds is given back once, however often the stream is closed:
+// given back twice, it would serve two streams at once.
+func TestCompressStreamClosedTwice(t *testing.T) {
+	for _, s := range streamers(t, nil) {
+		texts := [2][]byte{bytes.Repeat([]byte("a"), 10_000), bytes.Repeat([]byte("b"), 10_000)}
+		r, w := s.NewReader(bytes.NewReader(nil)), s.NewWriter(io.Discard)
+		for range 2 {
+			if err := errors.Join(r.Close(), w.Close()); err != nil {
+				t.Fatal(err)
+			}
+		}
+		var packed [2]bytes.Buffer
+		writers := [2]io.WriteCloser{s.NewWriter(&packed[0]), s.NewWriter(&packed[1])}
+		for i, w := range writers {
+			if _, err := w.Write(texts[i]); err != nil {
+				t.Fatal(err)
+			}
+		}
+		for _, w := range writers {
+			if err := w.Close(); err != nil {
+				t.Fatal(err)
+			}
+		}
+		readers := [2]io.ReadCloser{s.NewReader(&packed[0]), s.NewReader(&packed[1])}
+		for i, r := range readers {
+			if got, err := io.ReadAll(r); err != nil || !bytes.Equal(got, texts[i]) {
+				t.Errorf("%s: reader %d: %d bytes, error %v", s.Name(), i, len(got), err)
+			}
+		}
+		if err := errors.Join(readers[0].Close(), readers[1].Close()); err != nil {
+			t.Fatal(err)
+		}
+	}
+}
+
 // failingWriter accepts n bytes and then fails.
 type failingWriter struct{ n int }
 

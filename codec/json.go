@@ -9,8 +9,9 @@ import (
 
 // Defaults and limits of [JSON].
 const (
-	// DefaultMaxDepth is how deep arrays and objects may nest inside a
-	// message: the root object holds 200 levels, and not 201.
+	// DefaultMaxDepth is in how many objects and arrays a value may lie, the
+	// message itself included. It is the limit of the reference
+	// implementation: there may be one more of them, as long as it is empty.
 	DefaultMaxDepth = 200
 
 	// DefaultMaxSize is how long an encoded message may be: 100 MiB.
@@ -29,7 +30,10 @@ const (
 	// non-ASCII characters as they are. The binary models are written as it
 	// sends them: a space behind commas and colons, \uXXXX for non-ASCII
 	// characters, and no unset fields but the mime_type of a file's start,
-	// because it takes a null checksum for a wrong one.
+	// because it takes a null checksum for a wrong one. Free-form values are
+	// the same values in that layout: a number keeps its digits, unless it is
+	// beyond a float64, which the reference writes as null, and a key given
+	// twice stays twice.
 	Reference
 )
 
@@ -51,12 +55,15 @@ const (
 // Append writes a string that is not UTF-8 with U+FFFD in place of the bad
 // bytes. It does not validate: see messages.ClientMessage.Validate.
 type JSON struct {
-	// MaxDepth limits nesting inside the root object when decoding;
-	// 0 means DefaultMaxDepth, negative means no limit.
+	// MaxDepth limits in how many objects and arrays a value may lie, the
+	// message itself included, when decoding; 0 means DefaultMaxDepth,
+	// negative means no limit.
 	MaxDepth int
 
 	// MaxSize limits the length of one encoded message in bytes, in both
-	// directions; 0 means DefaultMaxSize, negative means no limit.
+	// directions; 0 means DefaultMaxSize, negative means no limit. It limits
+	// memory, too: a decoded message can take about 20 times that of its
+	// text (a list of empty strings does), an AppWindowControlInfo 150 times.
 	MaxSize int
 
 	// Style is how Append writes; the zero value is Compact.
@@ -68,8 +75,9 @@ var _ Codec = JSON{}
 // Name returns "json".
 func (JSON) Name() string { return "json" }
 
-// Append implements [Codec]. It allocates only to grow dst. Its errors match
-// [ErrModel], [ErrTooLarge] or [ErrStyle].
+// Append implements [Codec]. It allocates only to grow dst, and where Reference
+// has a number become null. Its errors match [ErrModel], [ErrTooLarge] or
+// [ErrStyle].
 func (c JSON) Append(dst []byte, m any) ([]byte, error) {
 	if c.Style != Compact && c.Style != Reference {
 		return dst, fmt.Errorf("%w: use Compact or Reference", ErrStyle)
@@ -79,7 +87,7 @@ func (c JSON) Append(dst []byte, m any) ([]byte, error) {
 	if !e.model(m) {
 		return dst, fmt.Errorf("%w: %T", ErrModel, m)
 	}
-	if limit := limitOf(c.MaxSize, DefaultMaxSize); limit >= 0 && len(e.dst)-len(dst) > limit {
+	if limit := limitOf(c.MaxSize, DefaultMaxSize); len(e.dst)-len(dst) > limit {
 		return dst, tooLarge(len(e.dst)-len(dst), limit)
 	}
 	return e.dst, nil
@@ -88,14 +96,10 @@ func (c JSON) Append(dst []byte, m any) ([]byte, error) {
 // Decode implements [Codec]. Its errors are those listed at [JSON], or match
 // [ErrModel].
 func (c JSON) Decode(data []byte, m any) error {
-	if limit := limitOf(c.MaxSize, DefaultMaxSize); limit >= 0 && len(data) > limit {
+	if limit := limitOf(c.MaxSize, DefaultMaxSize); len(data) > limit {
 		return tooLarge(len(data), limit)
 	}
-	limit := limitOf(c.MaxDepth, DefaultMaxDepth)
-	if limit >= 0 {
-		limit++ // the root
-	}
-	d := decoder{s: jsonscan.New(data, limit)}
+	d := decoder{s: jsonscan.New(data, limitOf(c.MaxDepth, DefaultMaxDepth))}
 	return d.model(m)
 }
 
@@ -156,16 +160,4 @@ func NewModel(name string) any {
 		return new(messages.ChunkMetadata)
 	}
 	return nil
-}
-
-// limitOf returns the limit that an option sets: def if it is 0.
-func limitOf(option, def int) int {
-	if option == 0 {
-		return def
-	}
-	return option
-}
-
-func tooLarge(size, limit int) error {
-	return fmt.Errorf("%w: %d bytes, the limit is %d", ErrTooLarge, size, limit)
 }

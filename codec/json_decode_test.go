@@ -1,9 +1,11 @@
 package codec_test
 
 import (
+	"encoding/json"
 	"errors"
 	"fmt"
 	"reflect"
+	"runtime"
 	"strings"
 	"testing"
 
@@ -92,6 +94,17 @@ func TestDecodeReportsEveryField(t *testing.T) {
 	}
 }
 
+func TestDecodeNotAnObject(t *testing.T) {
+	for _, name := range codec.Models() {
+		for _, text := range []string{`[]`, `[{}]`, `null`, `"x"`, `5`} {
+			_, err := codec.JSON{}.Validate(name, []byte(text))
+			if got := wrongFields(err); !reflect.DeepEqual(got, []string{"type"}) {
+				t.Errorf("%s from %s: %q", name, text, got)
+			}
+		}
+	}
+}
+
 // A key given again replaces the value before it, and what was wrong with it.
 func TestDecodeLastKeyWins(t *testing.T) {
 	for _, test := range []struct{ model, text, want string }{
@@ -113,9 +126,28 @@ func TestDecodeLastKeyWins(t *testing.T) {
 			t.Errorf("%s:\n got %s, %v\nwant %s", test.text, got, err, test.want)
 		}
 	}
-	_, err := codec.JSON{}.Validate("ClientMessage", []byte(`{"error":1,"status":"ok","type":"task","error_text":"x","type":"x"}`))
-	if got, want := wrongFields(err), []string{"error type", "type enum"}; !reflect.DeepEqual(got, want) {
-		t.Errorf("got %q, want %q", got, want)
+}
+
+// Only the same key takes back what was wrong, not one that looks like its
+// path in the report.
+func TestDecodeOtherKeysTakeNothingBack(t *testing.T) {
+	for _, test := range []struct {
+		model, text string
+		want        []string
+	}{
+		{"ClientMessage", `{"error":1,"status":"ok","type":"task","error_text":"x","ERROR":"x","":"x","type":"x"}`, []string{"error type", "type enum"}},
+		{"ClientMessage", `{"type":"command_results","status":"ok","action_results":[{}],"action_results[0]":1}`, []string{"action_results[0].status required"}},
+		{"ClientMessage", `{"type":"command_results","status":"ok","action_results":[{}],"action_results[0].status":1}`, []string{"action_results[0].status required"}},
+		{"ClientMessage", `{"type":"command_results","status":"ok","action_results":[{},5],"[0]":1,"[1]":1}`, []string{"action_results[0].status required", "action_results[1] type"}},
+		{"ServerMessage", `{"type":"command","status":"ok","messages":[5],"messages[0]":1}`, []string{"messages[0] type"}},
+		{"ControlInfo", `{"rectangle":{"x":1,"y":1,"width":1},"rectangle.height":1}`, []string{"rectangle.height required"}},
+		{"ControlInfo", `{"rectangle":{"x":"","y":1,"width":1,"height":1,"rectangle.x":1,"rectangle":1},"x":1}`, []string{"rectangle.x type"}},
+		{"AppWindowControlInfo", `{"window_info":{"rectangle":5},"window_info.rectangle":null}`, []string{"window_info.rectangle type"}},
+	} {
+		_, err := codec.JSON{}.Validate(test.model, []byte(test.text))
+		if got := wrongFields(err); !reflect.DeepEqual(got, test.want) {
+			t.Errorf("%s %s:\n got %q\nwant %q", test.model, test.text, got, test.want)
+		}
 	}
 }
 
@@ -128,7 +160,7 @@ func TestDecodeBoundsTheReport(t *testing.T) {
 	if len(fields) != 103 || fields[1] != "action_results[0].status required" || fields[101] != "action_results more" || fields[102] != "error type" {
 		t.Errorf("%d fields: %q", len(fields), fields)
 	}
-	if !strings.Contains(err.Error(), "action_results has 900 more wrong fields") {
+	if !strings.Contains(err.Error(), "action_results has 900 more wrong elements") {
 		t.Errorf("the error is %.200s", err)
 	}
 	if _, err := (codec.JSON{}).Validate("ClientMessage", []byte(strings.Replace(text, `,"error":1`, `,"action_results":[],"client_id":""`, 1))); err != nil {
@@ -136,17 +168,70 @@ func TestDecodeBoundsTheReport(t *testing.T) {
 	}
 }
 
+// A free-form value is kept as it came: digits that no number type holds, and
+// keys given twice, of which whoever decodes it takes the last.
+func TestDecodeKeepsFreeFormText(t *testing.T) {
+	digits := strings.Repeat("1234567890", 500)
+	text := `{"status":"none","result":{"n":` + digits + `,"f":1E+2,"z":-0,"k":{"a":1},"k":{"b":2}}}`
+	var r messages.Result
+	if err := (codec.JSON{}).Decode([]byte(text), &r); err != nil {
+		t.Fatal(err)
+	}
+	for _, style := range []codec.Style{codec.Compact, codec.Reference} {
+		if got, err := (codec.JSON{Style: style}).Append(nil, &r); err != nil || !strings.Contains(string(got), r.Result.String()) {
+			t.Errorf("style %d: %s, %v", style, got, err)
+		}
+	}
+	var got map[string]any
+	if err := r.Result.Decode(&got); err != nil {
+		t.Fatal(err)
+	}
+	want := map[string]any{"n": json.Number(digits), "f": json.Number("1E+2"), "z": json.Number("-0"), "k": map[string]any{"b": json.Number("2")}}
+	if !reflect.DeepEqual(got, want) {
+		t.Errorf("decoded %v", got)
+	}
+}
+
+// A list of wrong elements costs less memory than its text: nothing of it is
+// kept.
+func TestDecodeWrongElementsCostNoMemory(t *testing.T) {
+	const count = 300_000
+	for _, test := range []struct{ model, head, element, tail string }{
+		{"ClientMessage", `{"type":"command_results","status":"ok","action_results":[`, `0`, `]}`},
+		{"ClientMessage", `{"type":"command_results","status":"ok","action_results":[`, `{}`, `]}`},
+		{"ServerMessage", `{"type":"command","status":"ok","actions":[`, `{}`, `]}`},
+		{"ServerMessage", `{"type":"command","status":"ok","messages":[`, `0`, `]}`},
+		{"AppWindowControlInfo", `{"window_info":{},"controls":[`, `0`, `]}`},
+	} {
+		text := []byte(test.head + strings.Repeat(test.element+",", count) + test.element + test.tail)
+		m := codec.NewModel(test.model)
+		var before, after runtime.MemStats
+		runtime.ReadMemStats(&before)
+		err := codec.JSON{}.Decode(text, m)
+		runtime.ReadMemStats(&after)
+		if !errors.Is(err, messages.ErrInvalid) {
+			t.Errorf("%s: %v", test.head, err)
+		}
+		if used := after.TotalAlloc - before.TotalAlloc; used > uint64(len(text)) {
+			t.Errorf("%s%s...: %d bytes of text cost %d", test.head, test.element, len(text), used)
+		}
+	}
+}
+
 func TestDecodeIntegers(t *testing.T) {
 	for text, want := range map[string]int64{
 		`5`: 5, `-5`: -5, `0`: 0, `-0`: 0, `5.0`: 5, `1e3`: 1000, `-2.50e1`: -25, `0.0`: 0, `-0.0`: 0, `1E0`: 1,
-		`9223372036854775807`: 1<<63 - 1, `-9223372036854775808`: -1 << 63, `9007199254740993`: 9007199254740993, `1e-400`: 0,
+		`9223372036854775807`: 1<<63 - 1, `-9223372036854775808`: -1 << 63, `9007199254740993`: 9007199254740993, `1e-400`: 0, `1.5e-1000000000000`: 0, `0e1000000000`: 0, `100e-2`: 1, `-9223372036854774784.0`: -9223372036854774784,
 	} {
 		var m messages.ChunkMetadata
 		if err := (codec.JSON{}).Decode([]byte(`{"chunk_num":0,"chunk_size":`+text+`}`), &m); err != nil || m.ChunkSize != want {
 			t.Errorf("%s: %d, %v", text, m.ChunkSize, err)
 		}
 	}
-	for _, text := range []string{`5.5`, `1e20`, `1e400`, `9223372036854775808`, `9223372036854775808.0`, `-9223372036854775809`, `"5"`, `true`, `null`, `[]`} {
+	for _, text := range []string{`5.5`, `1e20`, `1e400`, `9223372036854775808`, `9223372036854775808.0`, `-9223372036854775809`,
+		// As the reference, which takes -2^63 as an integer only.
+		`-9223372036854775808.0`, `-9.223372036854775808e18`,
+		`1e1000000000`, `-1e1000000000`, `"5"`, `true`, `null`, `[]`} {
 		var m messages.ChunkMetadata
 		if err := (codec.JSON{}).Decode([]byte(`{"chunk_num":0,"chunk_size":`+text+`}`), &m); !errors.Is(err, messages.ErrInvalid) {
 			t.Errorf("%s: %d, %v", text, m.ChunkSize, err)
@@ -171,35 +256,45 @@ func TestDecodeSyntaxError(t *testing.T) {
 }
 
 func TestDecodeLimits(t *testing.T) {
-	deep := func(arrays int) []byte {
-		return []byte(`{"type":"heartbeat","status":"ok","metadata":{"k":` + strings.Repeat("[", arrays) + "1" + strings.Repeat("]", arrays) + `}}`)
+	deep := func(arrays int, inside string) []byte {
+		return []byte(`{"type":"heartbeat","status":"ok","metadata":{"k":` + strings.Repeat("[", arrays) + inside + strings.Repeat("]", arrays) + `}}`)
 	}
 	for _, test := range []struct {
 		c      codec.JSON
 		arrays int
+		inside string
 		want   error
 	}{
-		{codec.JSON{}, 199, nil},
-		{codec.JSON{}, 200, codec.ErrTooDeep},
-		{codec.JSON{MaxDepth: 1}, 0, nil},
-		{codec.JSON{MaxDepth: 1}, 1, codec.ErrTooDeep},
-		{codec.JSON{MaxDepth: -1}, 100_000, nil},
-		{codec.JSON{MaxSize: len(deep(9))}, 9, nil},
-		{codec.JSON{MaxSize: len(deep(9)) - 1}, 9, codec.ErrTooLarge},
-		{codec.JSON{MaxSize: -1}, 9, nil},
+		// The reference: a value may lie in 200, the message and the metadata included.
+		{codec.JSON{}, 198, "1", nil},
+		{codec.JSON{}, 199, "", nil},
+		{codec.JSON{}, 199, "1", codec.ErrTooDeep},
+		{codec.JSON{}, 198, "{}", nil},
+		{codec.JSON{}, 198, "[null]", codec.ErrTooDeep},
+		{codec.JSON{}, 200, "", codec.ErrTooDeep},
+		{codec.JSON{MaxDepth: 2}, 0, "1", nil},
+		{codec.JSON{MaxDepth: 2}, 1, "", nil},
+		{codec.JSON{MaxDepth: 2}, 1, "1", codec.ErrTooDeep},
+		{codec.JSON{MaxDepth: 1}, 0, "1", codec.ErrTooDeep},
+		{codec.JSON{MaxDepth: -1}, 100_000, "1", nil},
+		{codec.JSON{MaxSize: len(deep(9, "1"))}, 9, "1", nil},
+		{codec.JSON{MaxSize: len(deep(9, "1")) - 1}, 9, "1", codec.ErrTooLarge},
+		{codec.JSON{MaxSize: -1}, 9, "1", nil},
 	} {
 		var m messages.ClientMessage
-		err := test.c.Decode(deep(test.arrays), &m)
+		err := test.c.Decode(deep(test.arrays, test.inside), &m)
 		if !errors.Is(err, test.want) {
-			t.Errorf("%+v, %d arrays: %v, want %v", test.c, test.arrays, err, test.want)
+			t.Errorf("%+v, %s in %d arrays: %v, want %v", test.c, test.inside, test.arrays, err, test.want)
 		}
 		if (err == nil) == m.Metadata.IsZero() {
-			t.Errorf("%+v, %d arrays: %v, and metadata of %d bytes", test.c, test.arrays, err, m.Metadata.Len())
+			t.Errorf("%+v, %s in %d arrays: %v, and metadata of %d bytes", test.c, test.inside, test.arrays, err, m.Metadata.Len())
 		}
 	}
-	// Depth counts wherever it is, in what is ignored and in what is typed.
+	// Depth counts wherever it is, in what is ignored, replaced and typed.
 	for _, text := range []string{
 		`{"x":` + strings.Repeat("[", 201) + strings.Repeat("]", 201) + `}`,
+		`{"x":` + strings.Repeat("[", 200) + "1" + strings.Repeat("]", 200) + `}`,
+		`{"metadata":{"x":` + strings.Repeat("[", 199) + "1" + strings.Repeat("]", 199) + `},"metadata":{}}`,
 		`{"action_results":[{"result":` + strings.Repeat("[", 199) + strings.Repeat("]", 199) + `}]}`,
 		`{"action_results":` + strings.Repeat(`[`, 300),
 	} {
@@ -214,23 +309,26 @@ func TestDecodeLimits(t *testing.T) {
 
 // Nothing of a decoded message shares memory with the input.
 func TestDecodeCopies(t *testing.T) {
-	data := []byte(`{"type":"task","status":"ok","client_id":"abc","request":"a\nb","metadata":{"k":[1,2]},` +
-		`"action_results":[{"status":"none","result":"r","call_id":"c"}]}`)
-	var m, want messages.ClientMessage
-	for _, into := range []*messages.ClientMessage{&m, &want} {
-		if err := (codec.JSON{}).Decode(data, into); err != nil {
-			t.Fatal(err)
+	for model, text := range map[string]string{
+		"ClientMessage": `{"type":"task","status":"ok","client_type":"device","client_id":"abc","request":"a\nb","action_results":[` +
+			`{"status":"none","result":"r","call_id":"c"}],"metadata":{"k":[1,2]}}`,
+		"ServerMessage":  `{"type":"command","status":"ok","actions":[{"tool_name":"t","tool_type":"action"}],"messages":["m","\t"],"result":{"a":1}}`,
+		"MCPToolInfo":    `{"tool_key":"k","tool_name":"t","namespace":"n","tool_type":"action","meta":{"a":1}}`,
+		"BinaryMetadata": `{"type":"binary_data","filename":"f","size":1,"extra":"e","\u0022":2}`,
+	} {
+		data := []byte(text)
+		m := codec.NewModel(model)
+		if err := (codec.JSON{}).Decode(data, m); err != nil {
+			t.Errorf("%s: %v", model, err)
+			continue
 		}
-		if into == &m {
-			keep := string(data)
-			clear(data)
-			copy(data, keep)
+		for i := range data {
+			data[i] = 'x'
 		}
-	}
-	clear(data)
-	text, err := codec.JSON{}.Append(nil, &m)
-	if err != nil || !reflect.DeepEqual(m, want) || strings.ContainsRune(string(text), 0) {
-		t.Errorf("the message became %s, %v", text, err)
+		want := strings.Replace(text, `"\u0022"`, `"\""`, 1)
+		if got, err := (codec.JSON{}).Append(nil, m); err != nil || string(got) != want {
+			t.Errorf("%s became %s, %v", model, got, err)
+		}
 	}
 }
 
@@ -247,6 +345,25 @@ func TestDecodeReplaces(t *testing.T) {
 	if err := (codec.JSON{}).Decode([]byte(`{"type":"heartbeat","status":"ok"}`), &m); err != nil ||
 		!reflect.DeepEqual(m, messages.ServerMessage{Type: "heartbeat", Status: "ok"}) {
 		t.Errorf("%v, and the message is %+v", err, m)
+	}
+}
+
+// A binary model that does not say its type is of the one it can be.
+func TestDecodeFillsTheType(t *testing.T) {
+	var data messages.BinaryMetadata
+	var start messages.FileTransferStart
+	var complete messages.FileTransferComplete
+	for text, m := range map[string]any{
+		`{"size":1}`: &data,
+		`{"filename":"f","size":1,"chunk_size":1,"total_chunks":1}`: &start,
+		`{"filename":"f","total_chunks":1}`:                         &complete,
+	} {
+		if err := (codec.JSON{}).Decode([]byte(text), m); err != nil {
+			t.Errorf("%s: %v", text, err)
+		}
+	}
+	if data.Type != "binary_data" || start.Type != "file_transfer_start" || complete.Type != "file_transfer_complete" {
+		t.Errorf("types %q, %q and %q", data.Type, start.Type, complete.Type)
 	}
 }
 
@@ -276,7 +393,11 @@ func TestDecodeManyExtraFields(t *testing.T) {
 }
 
 func TestNotAModel(t *testing.T) {
-	for _, m := range []any{nil, 5, messages.ClientMessage{}, new(string), (*messages.ClientMessage)(nil), (*messages.Rect)(nil)} {
+	wrong := []any{nil, 5, messages.ClientMessage{}, new(string)}
+	for _, name := range codec.Models() {
+		wrong = append(wrong, reflect.Zero(reflect.TypeOf(codec.NewModel(name))).Interface())
+	}
+	for _, m := range wrong {
 		if err := (codec.JSON{}).Decode([]byte(`{}`), m); !errors.Is(err, codec.ErrModel) {
 			t.Errorf("Decode into %T: %v", m, err)
 		}

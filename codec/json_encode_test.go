@@ -3,6 +3,7 @@ package codec_test
 import (
 	"bytes"
 	"errors"
+	"reflect"
 	"strings"
 	"testing"
 
@@ -97,6 +98,32 @@ func TestAppendRepairsUTF8(t *testing.T) {
 	}
 }
 
+// A member of Extra never stands beside or in for a declared field.
+func TestAppendExtraIsUndeclared(t *testing.T) {
+	for _, m := range []any{&messages.BinaryMetadata{}, &messages.FileTransferStart{}, &messages.FileTransferComplete{}, &messages.ChunkMetadata{}} {
+		v := reflect.ValueOf(m).Elem()
+		var declared, extra messages.Object
+		for i := range v.NumField() {
+			if name, _, _ := strings.Cut(v.Type().Field(i).Tag.Get("json"), ","); name != "-" {
+				declared.Set(name, messages.TrustedValue([]byte(`"stray"`)))
+			}
+		}
+		extra = append(extra, messages.Member{Key: "Size"})
+		for _, style := range []codec.Style{codec.Compact, codec.Reference} {
+			c := codec.JSON{Style: style}
+			v.FieldByName("Extra").Set(reflect.ValueOf(extra))
+			want, err := c.Append(nil, m)
+			if err != nil || !bytes.Contains(want, []byte(`"Size"`)) {
+				t.Errorf("%T: %s, %v", m, want, err)
+			}
+			v.FieldByName("Extra").Set(reflect.ValueOf(append(declared, extra...)))
+			if got, err := c.Append(nil, m); err != nil || string(got) != string(want) {
+				t.Errorf("%T: %s, %v, want %s", m, got, err, want)
+			}
+		}
+	}
+}
+
 func TestAppendErrors(t *testing.T) {
 	m := &messages.ChunkMetadata{}
 	size := len(`{"chunk_num":0,"chunk_size":0}`)
@@ -126,7 +153,8 @@ func TestAppendDoesNotAllocate(t *testing.T) {
 	models := []any{
 		messages.NewDeviceHeartbeat("device-1"), messages.NewHeartbeatReply(), command,
 		messages.NewCommandResults("device-1", command, []messages.Result{{Status: messages.ResultSuccess}}),
-		&messages.BinaryMetadata{Size: 5}, &messages.WindowInfo{ProcessID: new(int64(5))},
+		&messages.BinaryMetadata{Size: 5, Extra: messages.Object{{Key: "chunk_num", Value: messages.TrustedValue([]byte("1"))}}},
+		&messages.Result{Result: messages.TrustedValue([]byte(`"caf\u00e9\n"`))}, &messages.WindowInfo{ProcessID: new(int64(5))},
 	}
 	for _, style := range []codec.Style{codec.Compact, codec.Reference} {
 		var c codec.Codec = codec.JSON{Style: style}

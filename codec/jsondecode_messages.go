@@ -11,12 +11,12 @@ func (d *decoder) clientMessage(m *messages.ClientMessage) {
 		switch string(d.s.Key()) {
 		case "type":
 			hasType = true
-			m.Type = enum(d, "type", clientMessageType)
+			m.Type = enum[messages.ClientMessageType](d, "type")
 		case "status":
 			hasStatus = true
-			m.Status = enum(d, "status", taskStatus)
+			m.Status = enum[messages.TaskStatus](d, "status")
 		case "client_type":
-			m.ClientType = enum(d, "client_type", clientType)
+			m.ClientType = enum[messages.ClientType](d, "client_type")
 		case "session_id":
 			m.SessionID = d.text("session_id")
 		case "task_name":
@@ -55,10 +55,10 @@ func (d *decoder) serverMessage(m *messages.ServerMessage) {
 		switch string(d.s.Key()) {
 		case "type":
 			hasType = true
-			m.Type = enum(d, "type", serverMessageType)
+			m.Type = enum[messages.ServerMessageType](d, "type")
 		case "status":
 			hasStatus = true
-			m.Status = enum(d, "status", taskStatus)
+			m.Status = enum[messages.TaskStatus](d, "status")
 		case "user_request":
 			m.UserRequest = d.text("user_request")
 		case "agent_name":
@@ -104,7 +104,7 @@ func (d *decoder) command(c *messages.Command) {
 			c.Parameters = d.object("parameters")
 		case "tool_type":
 			hasType = true
-			c.ToolType = enum(d, "tool_type", toolType)
+			c.ToolType = enum[messages.ToolType](d, "tool_type")
 		case "call_id":
 			c.CallID = d.text("call_id")
 		default:
@@ -123,7 +123,7 @@ func (d *decoder) result(r *messages.Result) {
 		switch string(d.s.Key()) {
 		case "status":
 			hasStatus = true
-			r.Status = enum(d, "status", resultStatus)
+			r.Status = enum[messages.ResultStatus](d, "status")
 		case "error":
 			r.Error = d.text("error")
 		case "result":
@@ -140,55 +140,59 @@ func (d *decoder) result(r *messages.Result) {
 }
 
 // commands reads a list of commands, nil if it is null.
-func (d *decoder) commands(path string) []messages.Command {
-	if !d.list(path) {
+func (d *decoder) commands(field string) []messages.Command {
+	if !d.list(field) {
 		return nil
 	}
 	list, omitted, out := len(d.wrong), 0, []messages.Command{}
-	for d.s.NextElement() {
+	for i := 0; d.s.NextElement(); i++ {
 		start := len(d.wrong)
-		var c messages.Command
-		if d.isObject() {
-			d.command(&c)
+		if start == list { // of a list with something wrong, nothing is kept
+			out = append(out, messages.Command{})
 		}
-		d.element(list, start, path, len(out), &omitted)
-		out = append(out, c)
+		if d.isObject() {
+			d.command(&out[len(out)-1])
+		}
+		d.element(list, start, i, &omitted)
 	}
-	d.more(path, omitted)
+	d.endList(list, field, omitted)
 	return out
 }
 
 // results reads a list of results, nil if it is null.
-func (d *decoder) results(path string) []messages.Result {
-	if !d.list(path) {
+func (d *decoder) results(field string) []messages.Result {
+	if !d.list(field) {
 		return nil
 	}
 	list, omitted, out := len(d.wrong), 0, []messages.Result{}
-	for d.s.NextElement() {
+	for i := 0; d.s.NextElement(); i++ {
 		start := len(d.wrong)
-		var r messages.Result
-		if d.isObject() {
-			d.result(&r)
+		if start == list { // of a list with something wrong, nothing is kept
+			out = append(out, messages.Result{})
 		}
-		d.element(list, start, path, len(out), &omitted)
-		out = append(out, r)
+		if d.isObject() {
+			d.result(&out[len(out)-1])
+		}
+		d.element(list, start, i, &omitted)
 	}
-	d.more(path, omitted)
+	d.endList(list, field, omitted)
 	return out
 }
 
 // texts reads a list of strings, nil if it is null.
-func (d *decoder) texts(path string) []string {
-	if !d.list(path) {
+func (d *decoder) texts(field string) []string {
+	if !d.list(field) {
 		return nil
 	}
 	list, omitted, out := len(d.wrong), 0, []string{}
-	for d.s.NextElement() {
+	for i := 0; d.s.NextElement(); i++ {
 		start := len(d.wrong)
 		text := d.requiredText("")
-		d.element(list, start, path, len(out), &omitted)
-		out = append(out, text)
+		if start == list { // of a list with something wrong, nothing is kept
+			out = append(out, text)
+		}
+		d.element(list, start, i, &omitted)
 	}
-	d.more(path, omitted)
+	d.endList(list, field, omitted)
 	return out
 }

@@ -12,186 +12,99 @@ import (
 func (d *decoder) model(m any) error {
 	switch m := m.(type) {
 	case *messages.ClientMessage:
-		if m == nil {
-			break
-		}
 		var out messages.ClientMessage
-		if d.isObject() {
+		if m != nil && d.isObject() {
 			d.clientMessage(&out)
 		}
-		if err := d.finish("ClientMessage"); err != nil {
-			return err
-		}
-		*m = out
-		return nil
+		return finish(d, "ClientMessage", m, &out)
 	case *messages.ServerMessage:
-		if m == nil {
-			break
-		}
 		var out messages.ServerMessage
-		if d.isObject() {
+		if m != nil && d.isObject() {
 			d.serverMessage(&out)
 		}
-		if err := d.finish("ServerMessage"); err != nil {
-			return err
-		}
-		*m = out
-		return nil
+		return finish(d, "ServerMessage", m, &out)
 	case *messages.Command:
-		if m == nil {
-			break
-		}
 		var out messages.Command
-		if d.isObject() {
+		if m != nil && d.isObject() {
 			d.command(&out)
 		}
-		if err := d.finish("Command"); err != nil {
-			return err
-		}
-		*m = out
-		return nil
+		return finish(d, "Command", m, &out)
 	case *messages.Result:
-		if m == nil {
-			break
-		}
 		var out messages.Result
-		if d.isObject() {
+		if m != nil && d.isObject() {
 			d.result(&out)
 		}
-		if err := d.finish("Result"); err != nil {
-			return err
-		}
-		*m = out
-		return nil
+		return finish(d, "Result", m, &out)
 	case *messages.Rect:
-		if m == nil {
-			break
-		}
 		var out messages.Rect
-		if d.isObject() {
+		if m != nil && d.isObject() {
 			d.rect(&out)
 		}
-		if err := d.finish("Rect"); err != nil {
-			return err
-		}
-		*m = out
-		return nil
+		return finish(d, "Rect", m, &out)
 	case *messages.ControlInfo:
-		if m == nil {
-			break
-		}
 		var out messages.ControlInfo
-		if d.isObject() {
+		if m != nil && d.isObject() {
 			d.controlInfo(&out)
 		}
-		if err := d.finish("ControlInfo"); err != nil {
-			return err
-		}
-		*m = out
-		return nil
+		return finish(d, "ControlInfo", m, &out)
 	case *messages.WindowInfo:
-		if m == nil {
-			break
-		}
 		var out messages.WindowInfo
-		if d.isObject() {
+		if m != nil && d.isObject() {
 			d.windowInfo(&out)
 		}
-		if err := d.finish("WindowInfo"); err != nil {
-			return err
-		}
-		*m = out
-		return nil
+		return finish(d, "WindowInfo", m, &out)
 	case *messages.AppWindowControlInfo:
-		if m == nil {
-			break
-		}
 		var out messages.AppWindowControlInfo
-		if d.isObject() {
+		if m != nil && d.isObject() {
 			d.appWindowControlInfo(&out)
 		}
-		if err := d.finish("AppWindowControlInfo"); err != nil {
-			return err
-		}
-		*m = out
-		return nil
+		return finish(d, "AppWindowControlInfo", m, &out)
 	case *messages.MCPToolInfo:
-		if m == nil {
-			break
-		}
 		var out messages.MCPToolInfo
-		if d.isObject() {
+		if m != nil && d.isObject() {
 			d.mcpToolInfo(&out)
 		}
-		if err := d.finish("MCPToolInfo"); err != nil {
-			return err
-		}
-		*m = out
-		return nil
+		return finish(d, "MCPToolInfo", m, &out)
 	case *messages.BinaryMetadata:
-		if m == nil {
-			break
-		}
 		var out messages.BinaryMetadata
-		if d.isObject() {
+		if m != nil && d.isObject() {
 			d.binaryMetadata(&out)
 		}
-		if err := d.finish("BinaryMetadata"); err != nil {
-			return err
-		}
-		*m = out
-		return nil
+		return finish(d, "BinaryMetadata", m, &out)
 	case *messages.FileTransferStart:
-		if m == nil {
-			break
-		}
 		var out messages.FileTransferStart
-		if d.isObject() {
+		if m != nil && d.isObject() {
 			d.fileTransferStart(&out)
 		}
-		if err := d.finish("FileTransferStart"); err != nil {
-			return err
-		}
-		*m = out
-		return nil
+		return finish(d, "FileTransferStart", m, &out)
 	case *messages.FileTransferComplete:
-		if m == nil {
-			break
-		}
 		var out messages.FileTransferComplete
-		if d.isObject() {
+		if m != nil && d.isObject() {
 			d.fileTransferComplete(&out)
 		}
-		if err := d.finish("FileTransferComplete"); err != nil {
-			return err
-		}
-		*m = out
-		return nil
+		return finish(d, "FileTransferComplete", m, &out)
 	case *messages.ChunkMetadata:
-		if m == nil {
-			break
-		}
 		var out messages.ChunkMetadata
-		if d.isObject() {
+		if m != nil && d.isObject() {
 			d.chunkMetadata(&out)
 		}
-		if err := d.finish("ChunkMetadata"); err != nil {
-			return err
-		}
-		*m = out
-		return nil
+		return finish(d, "ChunkMetadata", m, &out)
 	}
 	return fmt.Errorf("%w: %T", ErrModel, m)
 }
 
-// finish checks that the text ends here and returns what was wrong with it or,
-// if nothing, with the model.
-func (d *decoder) finish(model string) error {
+// finish checks that the text ends here, and gives m what was read. Else it
+// returns what is wrong with the text or, if nothing, with the model.
+func finish[M any](d *decoder, model string, m, out *M) error {
+	if m == nil {
+		return fmt.Errorf("%w: %T", ErrModel, m)
+	}
 	if err := d.s.End(); err != nil {
 		return publicError(err)
 	}
 	if len(d.wrong) > 0 {
-		return &messages.ValidationError{Model: model, Fields: d.wrong}
+		return &messages.ValidationError{Model: model, Fields: appendFaults(nil, "", d.wrong)}
 	}
+	*m = *out
 	return nil
 }

@@ -31,18 +31,18 @@ func (d *decoder) rect(r *messages.Rect) {
 }
 
 // rectangle reads a rectangle or null.
-func (d *decoder) rectangle(path string) *messages.Rect {
+func (d *decoder) rectangle(field string) *messages.Rect {
 	switch d.s.Kind() {
 	case '{':
 		start := len(d.wrong)
 		r := new(messages.Rect)
 		d.rect(r)
-		d.within(start, path)
+		d.within(start, field)
 		return r
 	case 'n':
 		d.s.Skip()
 	default:
-		d.mistyped(path, "must be a JSON object")
+		d.mistyped(field, "must be a JSON object")
 	}
 	return nil
 }
@@ -141,21 +141,22 @@ func (d *decoder) appWindowControlInfo(a *messages.AppWindowControlInfo) {
 }
 
 // controls reads a list of controls, nil if it is null.
-func (d *decoder) controls(path string) []messages.ControlInfo {
-	if !d.list(path) {
+func (d *decoder) controls(field string) []messages.ControlInfo {
+	if !d.list(field) {
 		return nil
 	}
 	list, omitted, out := len(d.wrong), 0, []messages.ControlInfo{}
-	for d.s.NextElement() {
+	for i := 0; d.s.NextElement(); i++ {
 		start := len(d.wrong)
-		var c messages.ControlInfo
-		if d.isObject() {
-			d.controlInfo(&c)
+		if start == list { // of a list with something wrong, nothing is kept
+			out = append(out, messages.ControlInfo{})
 		}
-		d.element(list, start, path, len(out), &omitted)
-		out = append(out, c)
+		if d.isObject() {
+			d.controlInfo(&out[len(out)-1])
+		}
+		d.element(list, start, i, &omitted)
 	}
-	d.more(path, omitted)
+	d.endList(list, field, omitted)
 	return out
 }
 

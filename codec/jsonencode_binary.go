@@ -2,6 +2,7 @@ package codec
 
 import (
 	"cmp"
+	"slices"
 
 	"github.com/aip-go/aip/internal/jsonscan"
 	"github.com/aip-go/aip/messages"
@@ -17,9 +18,13 @@ func (e *encoder) openBinary() {
 	e.open()
 }
 
-// extra writes the undeclared fields.
-func (e *encoder) extra(extra messages.Object) {
+// extra writes the undeclared fields, and passes over those named as one of
+// the declared, which must not be there twice.
+func (e *encoder) extra(extra messages.Object, declared ...string) {
 	for _, member := range extra {
+		if slices.Contains(declared, member.Key) {
+			continue
+		}
 		e.separate()
 		e.dst = e.layout.AppendString(e.dst, member.Key)
 		e.dst = append(e.dst, ':')
@@ -40,7 +45,7 @@ func (e *encoder) binaryMetadata(m *messages.BinaryMetadata) bool {
 	e.text(`"session_id":`, m.SessionID)
 	e.text(`"description":`, m.Description)
 	e.text(`"timestamp":`, m.Timestamp)
-	e.extra(m.Extra)
+	e.extra(m.Extra, "type", "filename", "mime_type", "size", "checksum", "session_id", "description", "timestamp")
 	return e.close()
 }
 
@@ -56,7 +61,7 @@ func (e *encoder) fileTransferStart(m *messages.FileTransferStart) bool {
 	e.nulls = false
 	e.text(`"session_id":`, m.SessionID)
 	e.text(`"description":`, m.Description)
-	e.extra(m.Extra)
+	e.extra(m.Extra, "type", "filename", "size", "chunk_size", "total_chunks", "mime_type", "session_id", "description")
 	return e.close()
 }
 
@@ -67,7 +72,7 @@ func (e *encoder) fileTransferComplete(m *messages.FileTransferComplete) bool {
 	e.integer(`"total_chunks":`, m.TotalChunks)
 	e.text(`"checksum":`, m.Checksum)
 	e.text(`"session_id":`, m.SessionID)
-	e.extra(m.Extra)
+	e.extra(m.Extra, "type", "filename", "total_chunks", "checksum", "session_id")
 	return e.close()
 }
 
@@ -76,6 +81,6 @@ func (e *encoder) chunkMetadata(m *messages.ChunkMetadata) bool {
 	e.integer(`"chunk_num":`, m.ChunkNum)
 	e.integer(`"chunk_size":`, m.ChunkSize)
 	e.text(`"checksum":`, m.Checksum)
-	e.extra(m.Extra)
+	e.extra(m.Extra, "chunk_num", "chunk_size", "checksum")
 	return e.close()
 }

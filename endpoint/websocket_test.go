@@ -321,3 +321,31 @@ func TestBrokenFrames(t *testing.T) {
 		_ = conn.Close()
 	}
 }
+
+// TestFirstLimit: a WebSocket has the limit for registrations from its first
+// byte on; it could begin with a large message before Serve sets one.
+func TestFirstLimit(t *testing.T) {
+	options, err := (&ServerOptions{Handler: noTasks, MaxRegistrationSize: 1000}).withDefaults()
+	if err != nil {
+		t.Fatal(err)
+	}
+	result := make(chan error, 1)
+	web := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		accepted, err := options.Accept(w, r)
+		if err == nil {
+			_, err = accepted.Receive(context.WithoutCancel(r.Context()))
+			_ = accepted.Close()
+		}
+		result <- err
+	}))
+	t.Cleanup(web.Close)
+	client, err := dialWebSocket("", nil)(soon(t), "ws"+strings.TrimPrefix(web.URL, "http"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer client.Close()
+	_ = client.Send(soon(t), make([]byte, 1001)) // the server may be faster
+	if err := <-result; !errors.Is(err, transport.ErrMessageTooLarge) {
+		t.Errorf("Receive returned %v", err)
+	}
+}

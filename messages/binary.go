@@ -19,7 +19,8 @@ type BinaryMetadata struct {
 	SessionID   string `json:"session_id,omitzero"`
 	Description string `json:"description,omitzero"`
 	Timestamp   string `json:"timestamp,omitzero"`
-	// Extra holds the fields that this struct does not declare.
+	// Extra holds the fields that this struct does not declare; a member named
+	// as one that it does is not written.
 	Extra Object `json:"-"`
 }
 
@@ -36,7 +37,8 @@ type FileTransferStart struct {
 	MIMEType    string `json:"mime_type,omitzero"`
 	SessionID   string `json:"session_id,omitzero"`
 	Description string `json:"description,omitzero"`
-	// Extra holds the fields that this struct does not declare.
+	// Extra holds the fields that this struct does not declare; a member named
+	// as one that it does is not written.
 	Extra Object `json:"-"`
 }
 
@@ -49,7 +51,8 @@ type FileTransferComplete struct {
 	TotalChunks int64  `json:"total_chunks"`
 	Checksum    string `json:"checksum,omitzero"`
 	SessionID   string `json:"session_id,omitzero"`
-	// Extra holds the fields that this struct does not declare.
+	// Extra holds the fields that this struct does not declare; a member named
+	// as one that it does is not written.
 	Extra Object `json:"-"`
 }
 
@@ -60,6 +63,7 @@ type ChunkMetadata struct {
 	// ChunkSize is the length of this chunk in bytes.
 	ChunkSize int64  `json:"chunk_size"`
 	Checksum  string `json:"checksum,omitzero"`
-	// Extra holds the fields that this struct does not declare.
+	// Extra holds the fields that this struct does not declare; a member named
+	// as one that it does is not written.
 	Extra Object `json:"-"`
 }

@@ -1,7 +1,12 @@
 package messages
 
-// Enum is a string that may only be one of a few: each type of this file.
-type Enum interface {
+import (
+	"slices"
+	"strings"
+)
+
+// Enum is a string E that may only be one of a few: each type of this file.
+type Enum[E any] interface {
 	~string
 
 	// Valid reports whether the string is one of them.
@@ -9,6 +14,32 @@ type Enum interface {
 
 	// Allowed lists them in words, for an error message.
 	Allowed() string
+
+	// Named returns the one that text names, "" if there is none. It
+	// allocates nothing: the result does not share text's memory.
+	Named(text []byte) E
+}
+
+// values are what an [Enum] may be.
+type values[E ~string] []E
+
+func (all values[E]) have(value E) bool { return slices.Contains(all, value) }
+
+func (all values[E]) list() string {
+	words := make([]string, len(all))
+	for i, value := range all {
+		words[i] = string(value)
+	}
+	return strings.Join(words, ", ")
+}
+
+func (all values[E]) named(text []byte) E {
+	for _, value := range all {
+		if string(value) == string(text) {
+			return value
+		}
+	}
+	return ""
 }
 
 // ClientMessageType says what a client message is.
@@ -26,20 +57,19 @@ const (
 	ClientDeviceInfoResponse ClientMessageType = "device_info_response"
 )
 
-// Valid reports whether t is one of the declared types.
-func (t ClientMessageType) Valid() bool {
-	switch t {
-	case ClientTask, ClientHeartbeat, ClientCommandResults, ClientError, ClientRegister,
-		ClientTaskEnd, ClientDeviceInfoRequest, ClientDeviceInfoResponse:
-		return true
-	}
-	return false
+var clientMessageTypes = values[ClientMessageType]{
+	ClientTask, ClientHeartbeat, ClientCommandResults, ClientError,
+	ClientRegister, ClientTaskEnd, ClientDeviceInfoRequest, ClientDeviceInfoResponse,
 }
 
+// Valid reports whether t is one of the declared types.
+func (t ClientMessageType) Valid() bool { return clientMessageTypes.have(t) }
+
 // Allowed lists the valid values in words, for an error message.
-func (ClientMessageType) Allowed() string {
-	return "task, heartbeat, command_results, error, register, task_end, device_info_request, device_info_response"
-}
+func (ClientMessageType) Allowed() string { return clientMessageTypes.list() }
+
+// Named returns the type that text names, "" if there is none.
+func (ClientMessageType) Named(text []byte) ClientMessageType { return clientMessageTypes.named(text) }
 
 // ServerMessageType says what a server message is.
 type ServerMessageType string
@@ -55,20 +85,19 @@ const (
 	ServerDeviceInfoResponse ServerMessageType = "device_info_response"
 )
 
-// Valid reports whether t is one of the declared types.
-func (t ServerMessageType) Valid() bool {
-	switch t {
-	case ServerTask, ServerHeartbeat, ServerTaskEnd, ServerCommand, ServerError,
-		ServerDeviceInfoRequest, ServerDeviceInfoResponse:
-		return true
-	}
-	return false
+var serverMessageTypes = values[ServerMessageType]{
+	ServerTask, ServerHeartbeat, ServerTaskEnd, ServerCommand,
+	ServerError, ServerDeviceInfoRequest, ServerDeviceInfoResponse,
 }
 
+// Valid reports whether t is one of the declared types.
+func (t ServerMessageType) Valid() bool { return serverMessageTypes.have(t) }
+
 // Allowed lists the valid values in words, for an error message.
-func (ServerMessageType) Allowed() string {
-	return "task, heartbeat, task_end, command, error, device_info_request, device_info_response"
-}
+func (ServerMessageType) Allowed() string { return serverMessageTypes.list() }
+
+// Named returns the type that text names, "" if there is none.
+func (ServerMessageType) Named(text []byte) ServerMessageType { return serverMessageTypes.named(text) }
 
 // TaskStatus is the status every message carries.
 type TaskStatus string
@@ -82,19 +111,16 @@ const (
 	StatusError     TaskStatus = "error"
 )
 
+var taskStatuses = values[TaskStatus]{StatusContinue, StatusCompleted, StatusFailed, StatusOK, StatusError}
+
 // Valid reports whether s is one of the declared statuses.
-func (s TaskStatus) Valid() bool {
-	switch s {
-	case StatusContinue, StatusCompleted, StatusFailed, StatusOK, StatusError:
-		return true
-	}
-	return false
-}
+func (s TaskStatus) Valid() bool { return taskStatuses.have(s) }
 
 // Allowed lists the valid values in words, for an error message.
-func (TaskStatus) Allowed() string {
-	return "continue, completed, failed, ok, error"
-}
+func (TaskStatus) Allowed() string { return taskStatuses.list() }
+
+// Named returns the status that text names, "" if there is none.
+func (TaskStatus) Named(text []byte) TaskStatus { return taskStatuses.named(text) }
 
 // ClientType is the role of a client.
 type ClientType string
@@ -105,15 +131,16 @@ const (
 	Constellation ClientType = "constellation"
 )
 
+var clientTypes = values[ClientType]{Device, Constellation}
+
 // Valid reports whether t is one of the declared roles.
-func (t ClientType) Valid() bool {
-	return t == Device || t == Constellation
-}
+func (t ClientType) Valid() bool { return clientTypes.have(t) }
 
 // Allowed lists the valid values in words, for an error message.
-func (ClientType) Allowed() string {
-	return "device, constellation"
-}
+func (ClientType) Allowed() string { return clientTypes.list() }
+
+// Named returns the role that text names, "" if there is none.
+func (ClientType) Named(text []byte) ClientType { return clientTypes.named(text) }
 
 // ResultStatus says how a command went.
 type ResultStatus string
@@ -127,19 +154,16 @@ const (
 	ResultNone    ResultStatus = "none"
 )
 
+var resultStatuses = values[ResultStatus]{ResultSuccess, ResultFailure, ResultSkipped, ResultNone}
+
 // Valid reports whether s is one of the declared outcomes.
-func (s ResultStatus) Valid() bool {
-	switch s {
-	case ResultSuccess, ResultFailure, ResultSkipped, ResultNone:
-		return true
-	}
-	return false
-}
+func (s ResultStatus) Valid() bool { return resultStatuses.have(s) }
 
 // Allowed lists the valid values in words, for an error message.
-func (ResultStatus) Allowed() string {
-	return "success, failure, skipped, none"
-}
+func (ResultStatus) Allowed() string { return resultStatuses.list() }
+
+// Named returns the outcome that text names, "" if there is none.
+func (ResultStatus) Named(text []byte) ResultStatus { return resultStatuses.named(text) }
 
 // ToolType tells a command that only looks from one that acts.
 type ToolType string
@@ -150,12 +174,13 @@ const (
 	ToolAction         ToolType = "action"
 )
 
+var toolTypes = values[ToolType]{ToolDataCollection, ToolAction}
+
 // Valid reports whether t is one of the declared kinds.
-func (t ToolType) Valid() bool {
-	return t == ToolDataCollection || t == ToolAction
-}
+func (t ToolType) Valid() bool { return toolTypes.have(t) }
 
 // Allowed lists the valid values in words, for an error message.
-func (ToolType) Allowed() string {
-	return "data_collection, action"
-}
+func (ToolType) Allowed() string { return toolTypes.list() }
+
+// Named returns the kind that text names, "" if there is none.
+func (ToolType) Named(text []byte) ToolType { return toolTypes.named(text) }

@@ -7,7 +7,7 @@ import (
 	"github.com/aip-go/aip/messages"
 )
 
-func checkEnum[E messages.Enum](t *testing.T, count int, values ...E) {
+func checkEnum[E messages.Enum[E]](t *testing.T, count int, values ...E) {
 	t.Helper()
 	if len(values) != count {
 		t.Fatalf("%T: %d constants tested, want %d", values[0], len(values), count)
@@ -18,8 +18,12 @@ func checkEnum[E messages.Enum](t *testing.T, count int, values ...E) {
 		if !value.Valid() {
 			t.Errorf("%T %q is not valid", value, value)
 		}
+		text := []byte(value)
+		if got := value.Named(text); got != value {
+			t.Errorf("%T: %q names %q", value, text, got)
+		}
 		for _, other := range []string{"", strings.ToUpper(string(value)), string(value) + " "} {
-			if E(other).Valid() {
+			if E(other).Valid() || value.Named([]byte(other)) != "" {
 				t.Errorf("%T %q is valid", value, other)
 			}
 		}

@@ -19,7 +19,7 @@ const (
 	RuleType = "type"
 	// RuleObject: the free-form value is not a JSON object.
 	RuleObject = "object"
-	// RuleMore: more elements of the list are wrong than are listed.
+	// RuleMore: more of the list, or of the message, is wrong than is listed.
 	RuleMore = "more"
 )
 

@@ -2,8 +2,9 @@ package messages
 
 import (
 	"bytes"
-	"encoding/json"
 	"fmt"
+
+	"github.com/aip-go/aip/internal/jsonscan"
 )
 
 // Member is one key of an [Object] with its value.
@@ -50,41 +51,35 @@ func (o Object) MarshalJSON() ([]byte, error) {
 }
 
 // UnmarshalJSON stores the members of the JSON object in data; null empties
-// the object.
+// the object. It returns an error that matches [ErrInvalid] if data is
+// something else, or not well-formed JSON text.
 func (o *Object) UnmarshalJSON(data []byte) error {
-	var out Object
-	index := map[string]int{}
-	dec := json.NewDecoder(bytes.NewReader(data))
-	start, err := dec.Token()
-	if err != nil {
-		return fmt.Errorf("messages: object: %w", err)
-	}
-	if start == nil {
+	s := jsonscan.New(data, maxDepth)
+	if kind := s.Kind(); kind != '{' {
+		s.Skip()
+		switch {
+		case s.End() != nil:
+			return errText
+		case kind != 'n':
+			return fmt.Errorf("messages: a JSON object is needed: %w", ErrInvalid)
+		}
 		*o = nil
 		return nil
 	}
-	if start != json.Delim('{') {
-		return fmt.Errorf("messages: a JSON object is needed: %w", ErrInvalid)
-	}
-	for dec.More() {
-		key, err := dec.Token()
-		if err != nil {
-			return fmt.Errorf("messages: object: %w", err)
-		}
-		var value Value
-		if err := dec.Decode(&value); err != nil {
-			return fmt.Errorf("messages: object: %w", err)
-		}
-		name := key.(string)
-		if at, ok := index[name]; ok {
+	var out Object
+	index := map[string]int{}
+	for s.Open(); s.NextKey(); {
+		key := string(s.Key())
+		value := Value{raw: bytes.Clone(s.Raw())}
+		if at, ok := index[key]; ok {
 			out[at].Value = value
 			continue
 		}
-		index[name] = len(out)
-		out = append(out, Member{Key: name, Value: value})
+		index[key] = len(out)
+		out = append(out, Member{Key: key, Value: value})
 	}
-	if _, err := dec.Token(); err != nil {
-		return fmt.Errorf("messages: object: %w", err)
+	if s.End() != nil {
+		return errText
 	}
 	*o = out
 	return nil
@@ -102,18 +97,9 @@ func (o Object) appendMembers(dst []byte) []byte {
 		if dst[len(dst)-1] != '{' {
 			dst = append(dst, ',')
 		}
-		dst = appendString(dst, member.Key)
+		dst = jsonscan.AppendString(dst, member.Key)
 		dst = append(dst, ':')
 		dst = member.Value.AppendTo(dst)
 	}
 	return dst
-}
-
-// appendString appends s as a JSON string.
-func appendString(dst []byte, s string) []byte {
-	var buf bytes.Buffer
-	enc := json.NewEncoder(&buf)
-	enc.SetEscapeHTML(false)
-	_ = enc.Encode(s) // a string always encodes, and a buffer takes it
-	return append(dst, bytes.TrimSuffix(buf.Bytes(), []byte("\n"))...)
 }

@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"errors"
 	"reflect"
+	"strings"
 	"testing"
 
 	"github.com/aip-go/aip/messages"
@@ -57,9 +58,45 @@ func TestObjectJSON(t *testing.T) {
 			t.Errorf("%s: %v, want ErrInvalid", text, err)
 		}
 	}
-	for _, text := range []string{``, `{"a":`, `{"a":1`, `{"a" 1}`, `{"a":"\ud800"}`} {
-		if err := o.UnmarshalJSON([]byte(text)); err == nil {
-			t.Errorf("%q was accepted", text)
+	o = want
+	for _, text := range []string{
+		``, `{"a":`, `{"a":1`, `{"a" 1}`, `{"a":"\ud800"}`, `{"\ud800":1}`, "{\"\xff\":1}", `{"a":1} x`, `[`, `nul`,
+	} {
+		if err := o.UnmarshalJSON([]byte(text)); !errors.Is(err, messages.ErrInvalid) || len(o) != len(want) {
+			t.Errorf("%q left %d members, %v", text, len(o), err)
+		}
+	}
+}
+
+// A field is matched by its exact name, and what Extra holds never stands in
+// for one.
+func TestBinaryModelsDeclaredFields(t *testing.T) {
+	var m messages.BinaryMetadata
+	text := `{"size":1,"SIZE":2,"Type":"x","size":3}`
+	if err := json.Unmarshal([]byte(text), &m); err != nil {
+		t.Fatal(err)
+	}
+	if m.Size != 3 || m.Type != "" || len(m.Extra) != 2 {
+		t.Errorf("unmarshalled %+v", m)
+	}
+	if again, err := json.Marshal(m); err != nil || string(again) != `{"size":3,"SIZE":2,"Type":"x"}` {
+		t.Errorf("marshalled %s, %v", again, err)
+	}
+	for _, model := range []any{&messages.BinaryMetadata{}, &messages.FileTransferStart{}, &messages.FileTransferComplete{}, &messages.ChunkMetadata{}} {
+		v := reflect.ValueOf(model).Elem()
+		plain, err := json.Marshal(model)
+		if err != nil {
+			t.Fatal(err)
+		}
+		var extra messages.Object
+		for i := range v.NumField() {
+			if name, _, _ := strings.Cut(v.Type().Field(i).Tag.Get("json"), ","); name != "-" {
+				extra.Set(name, mustValue(t, "stray"))
+			}
+		}
+		v.FieldByName("Extra").Set(reflect.ValueOf(extra))
+		if got, err := json.Marshal(model); err != nil || string(got) != string(plain) {
+			t.Errorf("%T: marshalled %s, %v, want %s", model, got, err, plain)
 		}
 	}
 }
@@ -98,4 +135,34 @@ func TestBinaryModelsKeepExtra(t *testing.T) {
 			t.Errorf("%T: %s was accepted", plain, test.bad)
 		}
 	}
+}
+
+// What is read as an object is written as one that reads the same, and what is
+// refused leaves the object alone.
+func FuzzObject(f *testing.F) {
+	for _, seed := range []string{`{}`, `null`, `{"a":1,"b":[{}],"a":null}`, `{"\u0061":"\ud83d\ude00"}`, `{"\ud800":1}`, `{"a":1`, `[]`, `{"":0} `} {
+		f.Add([]byte(seed))
+	}
+	f.Fuzz(func(t *testing.T, data []byte) {
+		o := messages.Object{{Key: "before"}}
+		if err := o.UnmarshalJSON(data); err != nil {
+			if !errors.Is(err, messages.ErrInvalid) || len(o) != 1 || o[0].Key != "before" {
+				t.Fatalf("%q left %v, %v", data, o, err)
+			}
+			return
+		}
+		text, err := json.Marshal(o)
+		if err != nil {
+			t.Fatalf("%q: %v", data, err)
+		}
+		var again messages.Object
+		if err := json.Unmarshal(text, &again); err != nil || len(again) != len(o) {
+			t.Fatalf("%q written as %s, read as %v, %v", data, text, again, err)
+		}
+		for i := range o {
+			if again[i].Key != o[i].Key {
+				t.Fatalf("%q written as %s: key %q became %q", data, text, o[i].Key, again[i].Key)
+			}
+		}
+	})
 }

@@ -3,6 +3,8 @@ package messages
 import (
 	"math"
 	"strconv"
+
+	"github.com/aip-go/aip/internal/jsonscan"
 )
 
 // SystemInfo is what a device says about itself when it registers. Unknown
@@ -59,7 +61,7 @@ func (s SystemInfo) Value() Value {
 
 // stringValue returns s as a JSON string.
 func stringValue(s string) Value {
-	return Value{raw: appendString(nil, s)}
+	return Value{raw: jsonscan.AppendString(nil, s)}
 }
 
 // stringsValue returns list as a JSON array of strings.
@@ -69,7 +71,7 @@ func stringsValue(list ...string) Value {
 		if i > 0 {
 			raw = append(raw, ',')
 		}
-		raw = appendString(raw, s)
+		raw = jsonscan.AppendString(raw, s)
 	}
 	return Value{raw: append(raw, ']')}
 }

@@ -3,6 +3,7 @@ package messages
 import (
 	"errors"
 	"reflect"
+	"strconv"
 	"strings"
 	"sync"
 
@@ -41,6 +42,9 @@ func (m *FileTransferStart) Validate() error { return check("FileTransferStart",
 // with every wrong field.
 func (m *FileTransferComplete) Validate() error { return check("FileTransferComplete", m) }
 
+// maxListed bounds how many wrong fields are described one by one.
+const maxListed = 100
+
 // check runs the struct tags of the model that m points to. A nil m is
 // reported as a missing message.
 func check(model string, m any) error {
@@ -61,10 +65,13 @@ func wrongFields(m any) []FieldError {
 	if !errors.As(err, &wrong) {
 		return []FieldError{{Rule: RuleRequired, Message: "is nil"}}
 	}
-	fields := make([]FieldError, len(wrong))
-	for i, field := range wrong {
+	var fields []FieldError
+	for _, field := range wrong[:min(len(wrong), maxListed)] {
 		_, path, _ := strings.Cut(field.Namespace(), ".")
-		fields[i] = fieldError(path, field)
+		fields = append(fields, fieldError(path, field))
+	}
+	if more := len(wrong) - maxListed; more > 0 {
+		fields = append(fields, FieldError{Rule: RuleMore, Message: "has " + strconv.Itoa(more) + " more wrong fields"})
 	}
 	return fields
 }

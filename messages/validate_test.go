@@ -70,6 +70,18 @@ func TestValidate(t *testing.T) {
 	}
 }
 
+// A long list of wrong elements is not described in full.
+func TestValidateBoundsTheReport(t *testing.T) {
+	m := &messages.ServerMessage{Type: "command", Actions: make([]messages.Command, 1000)}
+	got := wrong(t, m.Validate())
+	if len(got) != 101 || got[0] != "status required" || got[99] != "actions[98].tool_type required" || got[100] != " more" {
+		t.Errorf("%d fields: %q", len(got), got)
+	}
+	if err := messages.ValidateServerCommand(m); !strings.HasSuffix(err.Error(), "message has 901 more wrong fields; response_id is required") {
+		t.Errorf("the error is %.200s", err)
+	}
+}
+
 // An error goes to logs and to the peer: it holds nothing of what it refuses.
 func TestValidateDoesNotEcho(t *testing.T) {
 	const secret = "hunter2"

@@ -4,7 +4,9 @@ import (
 	"bytes"
 	"encoding/json"
 	"fmt"
-	"unicode/utf8"
+	"slices"
+
+	"github.com/aip-go/aip/internal/jsonscan"
 )
 
 // Value is a free-form JSON value, kept as its JSON text and decoded on
@@ -31,9 +33,9 @@ func NewValue(v any) (Value, error) {
 	if err := enc.Encode(v); err != nil {
 		return Value{}, fmt.Errorf("messages: value: %w", err)
 	}
-	raw := bytes.TrimSuffix(buf.Bytes(), []byte("\n"))
-	if !wellFormedText(raw) {
-		return Value{}, errValueText
+	raw, err := strictJSON(buf.Bytes())
+	if err != nil {
+		return Value{}, err
 	}
 	return Value{raw: raw}, nil
 }
@@ -59,8 +61,8 @@ func (v Value) IsObject() bool { return len(v.raw) > 0 && v.raw[0] == '{' }
 func (v Value) Len() int { return len(v.raw) }
 
 // Bytes returns the JSON text of v, nil if unset. The bytes belong to v and
-// must not be changed.
-func (v Value) Bytes() []byte { return v.raw }
+// must not be changed; appending to them copies them.
+func (v Value) Bytes() []byte { return slices.Clip(v.raw) }
 
 // AppendTo appends the JSON text of v to dst, null if v is unset.
 func (v Value) AppendTo(dst []byte) []byte {
@@ -95,56 +97,32 @@ func (v Value) MarshalJSON() ([]byte, error) {
 	if v.IsZero() {
 		return []byte("null"), nil
 	}
-	return v.raw, nil
+	return v.Bytes(), nil
 }
 
 // UnmarshalJSON stores a copy of data in v. It returns an error that matches
 // [ErrInvalid] if data is not well-formed JSON text.
 func (v *Value) UnmarshalJSON(data []byte) error {
-	if !json.Valid(data) || !wellFormedText(data) {
-		return errValueText
+	raw, err := strictJSON(data)
+	if err != nil {
+		return err
 	}
-	v.raw = bytes.Clone(bytes.TrimSpace(data))
+	v.raw = bytes.Clone(raw)
 	return nil
 }
 
-var errValueText = fmt.Errorf("messages: value is not JSON in well-formed UTF-8: %w", ErrInvalid)
+var errText = fmt.Errorf("messages: not JSON in well-formed UTF-8, or nested too deeply: %w", ErrInvalid)
 
-// wellFormedText reports whether raw, which is valid JSON to encoding/json, is
-// also valid UTF-8 without an escaped half of a surrogate pair.
-func wellFormedText(raw []byte) bool {
-	if !utf8.Valid(raw) {
-		return false
+// maxDepth is how deep JSON text may nest for encoding/json to take it.
+const maxDepth = 9_999
+
+// strictJSON returns the one JSON value in data, without the white space around
+// it. Unlike encoding/json it refuses bad UTF-8 and half surrogate pairs.
+func strictJSON(data []byte) ([]byte, error) {
+	s := jsonscan.New(data, maxDepth)
+	raw := s.Raw()
+	if s.End() != nil {
+		return nil, errText
 	}
-	for {
-		at := bytes.IndexByte(raw, '\\')
-		if at < 0 {
-			return true
-		}
-		if raw[at+1] != 'u' {
-			raw = raw[at+2:]
-			continue
-		}
-		unit := raw[at+2 : at+6]
-		raw = raw[at+6:]
-		switch {
-		case isLowSurrogate(unit):
-			return false
-		case isHighSurrogate(unit):
-			if len(raw) < 6 || raw[0] != '\\' || raw[1] != 'u' || !isLowSurrogate(raw[2:6]) {
-				return false
-			}
-			raw = raw[6:]
-		}
-	}
-}
-
-// isHighSurrogate reports whether the four hex digits are D800 to DBFF.
-func isHighSurrogate(hex []byte) bool {
-	return (hex[0] == 'd' || hex[0] == 'D') && (hex[1] == '8' || hex[1] == '9' || hex[1]|0x20 == 'a' || hex[1]|0x20 == 'b')
-}
-
-// isLowSurrogate reports whether the four hex digits are DC00 to DFFF.
-func isLowSurrogate(hex []byte) bool {
-	return (hex[0] == 'd' || hex[0] == 'D') && hex[1]|0x20 >= 'c' && hex[1]|0x20 <= 'f'
+	return raw, nil
 }

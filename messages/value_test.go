@@ -66,6 +66,20 @@ func TestNewValueRefuses(t *testing.T) {
 	}
 }
 
+// Who appends to a value's text does not write into the value's memory.
+func TestValueBytesAreClipped(t *testing.T) {
+	memory := []byte(`1 untouched`)
+	v := messages.TrustedValue(memory[:1])
+	marshalled, err := v.MarshalJSON()
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, _ = append(v.Bytes(), "23"...), append(marshalled, "45"...)
+	if string(memory) != `1 untouched` || v.String() != "1" || (messages.Value{}).Bytes() != nil {
+		t.Errorf("the memory is %s", memory)
+	}
+}
+
 func TestValueKinds(t *testing.T) {
 	for _, test := range []struct {
 		text                  string
@@ -139,7 +153,11 @@ func TestValueJSON(t *testing.T) {
 	if text := p.A.AppendTo([]byte("a=")); string(text) != `a={"n": 1e1000}` {
 		t.Errorf("AppendTo: %s", text)
 	}
-	for _, text := range []string{`"\ud800"`, "\"\xff\"", `{`, ``} {
+	deep := strings.Repeat("[", 10_000) + strings.Repeat("]", 10_000) // as deep as encoding/json goes
+	if err := new(messages.Value).UnmarshalJSON([]byte(deep)); err != nil {
+		t.Errorf("10,000 arrays: %v", err)
+	}
+	for _, text := range []string{`"\ud800"`, "\"\xff\"", `{`, ``, `1 2`, "[" + deep + "]"} {
 		var v messages.Value
 		if err := v.UnmarshalJSON([]byte(text)); !errors.Is(err, messages.ErrInvalid) {
 			t.Errorf("UnmarshalJSON(%q): %v, want ErrInvalid", text, err)

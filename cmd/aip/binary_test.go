@@ -36,6 +36,30 @@ func TestBinary(t *testing.T) {
 			t.Errorf("%s, %v", out, err)
 		}
 	})
+	t.Run("reader leaves", func(t *testing.T) {
+		files := t.TempDir()
+		command := exec.Command(program, "demo")
+		command.Env = append(os.Environ(), "TMPDIR="+files)
+		out, err := command.StdoutPipe()
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := command.Start(); err != nil {
+			t.Fatal(err)
+		}
+		for lines := bufio.NewScanner(out); lines.Scan() && !strings.Contains(lines.Text(), "listens on"); {
+		}
+		if err := out.Close(); err != nil {
+			t.Error(err)
+		}
+		var exit *exec.ExitError
+		if err := command.Wait(); !errors.As(err, &exit) || exit.ExitCode() != exitFailed {
+			t.Errorf("it ended with %v", err)
+		}
+		if left, err := os.ReadDir(files); err != nil || len(left) > 0 {
+			t.Errorf("it left %v behind, %v", left, err)
+		}
+	})
 	t.Run("interrupt", func(t *testing.T) {
 		command := exec.Command(program, "demo", "--json")
 		out, err := command.StdoutPipe()

@@ -35,12 +35,13 @@ type Scanner struct {
 	key   []byte
 	err   error
 	depth int  // containers open
-	limit int  // how many may be
+	limit int  // how many may be that hold something, negative for any number
 	first bool // the innermost container was just opened
 }
 
-// New returns a scanner of data, which it keeps and does not change. Nesting
-// beyond limit containers is an error, unless limit is negative.
+// New returns a scanner of data, which it keeps and does not change. A value
+// that lies in more than limit containers is an error, unless limit is
+// negative: so there may be one more, as long as it is empty.
 func New(data []byte, limit int) Scanner {
 	s := Scanner{data: data, limit: limit}
 	if !utf8.Valid(data) {
@@ -75,12 +76,13 @@ func (s *Scanner) Kind() byte {
 // Open enters the object or array that comes next: Kind is a brace or bracket.
 func (s *Scanner) Open() {
 	s.Kind()
-	if s.depth++; s.depth > s.limit && s.limit >= 0 {
-		s.failDepth()
-		return
-	}
 	s.pos++
 	s.first = true
+	if s.depth++; s.depth > s.limit && s.limit >= 0 {
+		if c := s.Kind(); c != '}' && c != ']' {
+			s.failDepth()
+		}
+	}
 }
 
 // NextKey moves to the next member of the open object and reports whether
@@ -117,7 +119,7 @@ func (s *Scanner) memberName() bool {
 	s.pos++
 	s.key = raw
 	if escaped {
-		s.key = AppendUnescaped(nil, raw)
+		s.key = appendUnescaped(nil, raw)
 	}
 	return true
 }
@@ -167,7 +169,7 @@ func (s *Scanner) String() string {
 	s.Kind()
 	raw, escaped := s.text()
 	if escaped {
-		return string(AppendUnescaped(make([]byte, 0, len(raw)), raw))
+		return string(appendUnescaped(make([]byte, 0, len(raw)), raw))
 	}
 	return string(raw)
 }
@@ -178,7 +180,7 @@ func (s *Scanner) Text() []byte {
 	s.Kind()
 	raw, escaped := s.text()
 	if escaped {
-		return AppendUnescaped(make([]byte, 0, len(raw)), raw)
+		return appendUnescaped(make([]byte, 0, len(raw)), raw)
 	}
 	return raw
 }

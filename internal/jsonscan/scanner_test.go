@@ -91,6 +91,18 @@ func TestDepth(t *testing.T) {
 			}
 		}
 	}
+	// One more container than the limit may be there if it is empty.
+	for _, test := range []struct {
+		text string
+		ok   bool
+	}{
+		{`[]`, true}, {`{ }`, true}, {`[[]]`, false}, {`[{}]`, false}, {`["x"]`, false}, {`{"a":1}`, false}, {`[ ` + "\n" + `]`, true}, {`1`, true},
+	} {
+		text := strings.Repeat("[", 5) + test.text + strings.Repeat("]", 5)
+		if err := whole([]byte(text), 5); (err == nil) != test.ok || (err != nil && !errors.Is(err, ErrDepth)) {
+			t.Errorf("%s with limit 5: %v", text, err)
+		}
+	}
 	// What is closed does not count, neither when skipped nor when entered.
 	s := New([]byte(`[[[]],[[]],{"a":{"b":1}}]`), 3)
 	s.Open()

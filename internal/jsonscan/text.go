@@ -141,41 +141,44 @@ func plainASCIILen(s string) int {
 	return i
 }
 
-// AppendUnescaped appends to dst what raw, a checked string without its
+// appendUnescaped appends to dst what raw, a checked string without its
 // quotes, stands for.
-func AppendUnescaped(dst, raw []byte) []byte {
+func appendUnescaped(dst, raw []byte) []byte {
 	for len(raw) > 0 {
-		if raw[0] != '\\' {
-			n := plainLen(raw)
+		if n := plainLen(raw); n > 0 {
 			dst = append(dst, raw[:n]...)
 			raw = raw[n:]
 			continue
 		}
-		switch c := raw[1]; c {
-		case 'u':
-			unit, _ := hexUnit(raw)
-			if utf16.IsSurrogate(unit) {
-				low, _ := hexUnit(raw[6:])
-				unit = utf16.DecodeRune(unit, low)
-				raw = raw[6:]
-			}
-			dst = utf8.AppendRune(dst, unit)
-			raw = raw[6:]
-			continue
-		case 'b':
-			dst = append(dst, '\b')
-		case 'f':
-			dst = append(dst, '\f')
-		case 'n':
-			dst = append(dst, '\n')
-		case 'r':
-			dst = append(dst, '\r')
-		case 't':
-			dst = append(dst, '\t')
-		default: // a quote, a backslash or a slash stands for itself
-			dst = append(dst, c)
-		}
-		raw = raw[2:]
+		r, n := unescape(raw)
+		dst = utf8.AppendRune(dst, r)
+		raw = raw[n:]
 	}
 	return dst
+}
+
+// unescape returns the character that the checked escape at the start of raw
+// stands for, and the escape's length.
+func unescape(raw []byte) (r rune, n int) {
+	switch c := raw[1]; c {
+	case 'u':
+		unit, _ := hexUnit(raw)
+		if utf16.IsSurrogate(unit) {
+			low, _ := hexUnit(raw[6:])
+			return utf16.DecodeRune(unit, low), 12
+		}
+		return unit, 6
+	case 'b':
+		return '\b', 2
+	case 'f':
+		return '\f', 2
+	case 'n':
+		return '\n', 2
+	case 'r':
+		return '\r', 2
+	case 't':
+		return '\t', 2
+	default: // a quote, a backslash or a slash stands for itself
+		return rune(c), 2
+	}
 }

@@ -26,7 +26,6 @@ func (s *Scanner) Skip() {
 			if c == '}' {
 				s.memberName()
 			}
-			s.first = false
 			if s.err != nil {
 				return
 			}

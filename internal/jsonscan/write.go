@@ -43,17 +43,29 @@ func (l Layout) AppendString(dst []byte, s string) []byte {
 		r, size := utf8.DecodeRuneInString(s[i:])
 		if l.ASCII || (r == utf8.RuneError && size == 1) {
 			dst = append(dst, s[start:i]...)
-			if l.ASCII {
-				dst = appendEscapedRune(dst, r)
-			} else {
-				dst = utf8.AppendRune(dst, r)
-			}
+			dst = l.appendRune(dst, r)
 			start = i + size
 		}
 		i += size
 	}
 	dst = append(dst, s[start:]...)
 	return append(dst, '"')
+}
+
+// appendRune appends one character of a string.
+func (l Layout) appendRune(dst []byte, r rune) []byte {
+	switch {
+	case r < utf8.RuneSelf && asIs[r] && (r != 0x7f || !l.ASCII):
+		return append(dst, byte(r))
+	case r < utf8.RuneSelf:
+		return appendEscape(dst, byte(r))
+	case !l.ASCII:
+		return utf8.AppendRune(dst, r)
+	case r > 0xffff:
+		high, low := utf16.EncodeRune(r)
+		return appendUnit(appendUnit(dst, high), low)
+	}
+	return appendUnit(dst, r)
 }
 
 // asIs tells the ASCII characters that a JSON string may hold unescaped.
@@ -81,15 +93,6 @@ func appendEscape(dst []byte, c byte) []byte {
 		return append(dst, `\t`...)
 	}
 	return appendUnit(dst, rune(c))
-}
-
-// appendEscapedRune appends r as one \uXXXX, or as the two of a pair.
-func appendEscapedRune(dst []byte, r rune) []byte {
-	if r > 0xffff {
-		high, low := utf16.EncodeRune(r)
-		return appendUnit(appendUnit(dst, high), low)
-	}
-	return appendUnit(dst, r)
 }
 
 // appendUnit appends \uXXXX.
@@ -127,11 +130,25 @@ func (l Layout) AppendValue(dst, raw []byte) []byte {
 // appendText appends the string that comes next in s.
 func (l Layout) appendText(dst []byte, s *Scanner) []byte {
 	raw, escaped := s.text()
-	if escaped || l.ASCII {
-		return l.AppendString(dst, string(AppendUnescaped(make([]byte, 0, len(raw)), raw)))
-	}
 	dst = append(dst, '"')
-	dst = append(dst, raw...)
+	if !escaped && !l.ASCII {
+		dst = append(dst, raw...)
+		return append(dst, '"')
+	}
+	for size := 0; len(raw) > 0; raw = raw[size:] {
+		var r rune
+		switch {
+		case raw[0] == '\\':
+			r, size = unescape(raw)
+			dst = l.appendRune(dst, r)
+		case l.ASCII:
+			r, size = utf8.DecodeRune(raw)
+			dst = l.appendRune(dst, r)
+		default:
+			size = plainLen(raw)
+			dst = append(dst, raw[:size]...)
+		}
+	}
 	return append(dst, '"')
 }
 

@@ -41,10 +41,21 @@ func TestAppendValue(t *testing.T) {
 		`{"a\u00e9/": [1, -2.50E+3, 12345678901234567890123, null, true], "b": {}, "\u00e9:,": "\ud83d\ude00"}`; got != want {
 		t.Errorf("got  %s\nwant %s", got, want)
 	}
-	infinite := `[1e400,-1e400,1e308,` + strings.Repeat("9", 400) + `,` + strings.Repeat("9", 400) + `.0,1e-400]`
+	infinite := `[1e400,-1e400,1e308,` + strings.Repeat("9", 400) + `,` + strings.Repeat("9", 400) + `.0,0.1e400,1e-400]`
 	if got, want := string(Layout{}.AppendValue(nil, []byte(infinite))),
-		`[null,null,1e308,`+strings.Repeat("9", 400)+`,null,1e-400]`; got != want {
+		`[null,null,1e308,`+strings.Repeat("9", 400)+`,null,null,1e-400]`; got != want {
 		t.Errorf("got  %s\nwant %s", got, want)
+	}
+}
+
+// Rewriting a value takes no memory but what it is written to.
+func TestAppendValueDoesNotAllocate(t *testing.T) {
+	value := []byte(`{"caf\u00e9":["a\/b\n",1.5e3,"\ud83d\ude00",null,"é` + strings.Repeat("x", 1000) + `"]}`)
+	dst := make([]byte, 0, 4096)
+	for _, layout := range []Layout{{}, {Spaced: true, ASCII: true}} {
+		if n := testing.AllocsPerRun(100, func() { dst = layout.AppendValue(dst[:0], value) }); n != 0 {
+			t.Errorf("%+v: %v allocations", layout, n)
+		}
 	}
 }
 

@@ -5,6 +5,7 @@ import (
 	"bytes"
 	"fmt"
 	"io"
+	"maps"
 	"net"
 	"net/http"
 	"time"
@@ -41,7 +42,8 @@ func hijack(w http.ResponseWriter, wrap func(io.ReadWriteCloser) io.ReadWriteClo
 	if len(early) > 0 {
 		conn = &earlyConn{Conn: conn, early: early}
 	}
-	h := &hijacked{conn: conn, rw: rw, header: w.Header().Clone(), stream: conn}
+	h := &hijacked{conn: conn, rw: rw, header: http.Header{}, stream: conn}
+	maps.Copy(h.header, w.Header())
 	if wrap != nil {
 		h.stream = wrap(conn)
 	}

@@ -19,15 +19,16 @@ import (
 
 // dial opens a connection that is not started yet.
 func (t *Transport) dial(ctx context.Context, address string) (_ *conn, err error) {
-	if t.err != nil {
-		return nil, t.err
+	s := t.settings
+	if s.err != nil {
+		return nil, s.err
 	}
-	if t.HandshakeTimeout > 0 {
+	if s.HandshakeTimeout > 0 {
 		var cancel context.CancelFunc
-		ctx, cancel = context.WithTimeout(ctx, t.HandshakeTimeout)
+		ctx, cancel = context.WithTimeout(ctx, s.HandshakeTimeout)
 		defer cancel()
 	}
-	request, err := t.request(ctx, address)
+	request, err := s.request(ctx, address)
 	if err != nil {
 		return nil, err
 	}
@@ -44,23 +45,23 @@ func (t *Transport) dial(ctx context.Context, address string) (_ *conn, err erro
 	ctx = httptrace.WithClientTrace(ctx, &httptrace.ClientTrace{
 		GotConn: func(got httptrace.GotConnInfo) { remote = got.Conn.RemoteAddr() },
 	})
-	client := t.HTTPClient
+	client := s.HTTPClient
 	if client == nil {
 		client = http.DefaultClient
 	}
-	link, response, err := t.engine.Dial(ctx, request.URL.String(), adapters.DialOptions{
+	link, response, err := s.engine.Dial(ctx, request.URL.String(), adapters.DialOptions{
 		Client:       handshakeClient(client, failed),
 		Header:       request.Header,
 		Host:         request.Host,
-		Subprotocols: t.Subprotocols,
-		Compression:  t.Compression,
+		Subprotocols: s.Subprotocols,
+		Compression:  s.Compression,
 		Wrap: func(stream io.ReadWriteCloser) io.ReadWriteCloser {
 			gate = newGate(stream, true)
 			return gate
 		},
 	})
 	if err != nil {
-		return nil, t.dialError(ctx, request, response, err)
+		return nil, s.dialError(ctx, request, response, err)
 	}
 	c := newConn(t, link, gate)
 	c.url, c.remote = transport.RedactURL(address), remote
@@ -69,27 +70,27 @@ func (t *Transport) dial(ctx context.Context, address string) (_ *conn, err erro
 }
 
 // request returns the request that opens a connection, with its credentials.
-func (t *Transport) request(ctx context.Context, address string) (*http.Request, error) {
+func (s *settings) request(ctx context.Context, address string) (*http.Request, error) {
 	u, err := parseURL(address)
 	if err != nil {
 		return nil, err
 	}
-	if t.Token != "" {
+	if s.Token != "" {
 		if u.RawQuery != "" {
 			u.RawQuery += "&"
 		}
 		// A plus sign means a space to some servers only.
-		u.RawQuery += "token=" + strings.ReplaceAll(url.QueryEscape(t.Token), "+", "%20")
+		u.RawQuery += "token=" + strings.ReplaceAll(url.QueryEscape(s.Token), "+", "%20")
 	}
 	request, err := http.NewRequestWithContext(ctx, http.MethodGet, u.String(), nil)
 	if err != nil {
 		return nil, fmt.Errorf("%w: it cannot be requested", transport.ErrInvalidURL)
 	}
-	if t.Header != nil {
-		request.Header = t.Header.Clone()
+	if s.Header != nil {
+		request.Header = s.Header.Clone()
 	}
-	if t.Authorize != nil {
-		if err := t.Authorize(ctx, request); err != nil {
+	if s.Authorize != nil {
+		if err := s.Authorize(ctx, request); err != nil {
 			return nil, fmt.Errorf("websocket: Authorize: %w", err)
 		}
 	}
@@ -116,7 +117,7 @@ func parseURL(address string) (*url.URL, error) {
 
 // dialError returns the error of a dial without the request's URL, which
 // net/http puts in.
-func (t *Transport) dialError(ctx context.Context, request *http.Request, response *http.Response, err error) error {
+func (s *settings) dialError(ctx context.Context, request *http.Request, response *http.Response, err error) error {
 	if ctx.Err() != nil {
 		return fmt.Errorf("websocket: no answer to the handshake in time: %w", ctx.Err())
 	}
@@ -127,7 +128,7 @@ func (t *Transport) dialError(ctx context.Context, request *http.Request, respon
 		}
 		err = named.Err
 	}
-	err = conceal(err, t.Token, url.QueryEscape(t.Token), request.URL.RawQuery)
+	err = conceal(err, s.Token, url.QueryEscape(s.Token), request.URL.RawQuery)
 	if response == nil {
 		return err
 	}

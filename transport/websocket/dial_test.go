@@ -151,11 +151,12 @@ func TestR21AbortedConnects(t *testing.T) {
 			eachEngine(t, func(t *testing.T, engine websocket.Engine) {
 				p := newPlace(t, &websocket.Options{Engine: engine})
 				_ = p.network.Listen("silent:80")
-				ctx, cancel := context.WithCancel(t.Context())
+				caused, cause := context.WithCancelCause(t.Context())
+				cancel := func() { cause(errors.New("not the context's error")) }
 				defer cancel()
 				client := p.client(&websocket.Options{Engine: engine})
 				connecting := make(chan error, 1)
-				go func() { connecting <- client.Connect(ctx, "ws://silent/") }()
+				go func() { connecting <- client.Connect(caused, "ws://silent/") }()
 				synctest.Wait()
 				if client.State() != transport.Connecting {
 					t.Fatalf("the state is %s", client.State())

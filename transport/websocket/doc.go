@@ -34,6 +34,9 @@
 //
 //   - nhooyr and coder give up a connection whose peer does not take a pong
 //     within 5 s;
+//   - nhooyr and coder take the loss of the connection between two frames, or
+//     right after the header of one, for the end of the message, so that a part
+//     of it is received as if it were whole;
 //   - nhooyr answers a close frame twice, and can send data after that;
 //   - Close can take up to 5 s longer than CloseTimeout with nhooyr and coder;
 //   - nhooyr and coder connections have no [Transport.RemoteAddr].

@@ -29,26 +29,28 @@ type attempt struct {
 //
 // [transport.Retryable] tells for all of them whether it can help to try again.
 func (t *Transport) Connect(ctx context.Context, url string) error {
-	ctx, cancel := context.WithCancelCause(ctx)
+	dialling, cancel := context.WithCancelCause(ctx)
 	defer cancel(nil)
 	a := &attempt{cancel: cancel, done: make(chan struct{})}
 	if err := t.begin(a); err != nil {
 		return &transport.Error{Op: "connect", URL: transport.RedactURL(url), Err: err}
 	}
 	began := time.Now()
-	c, err := t.dial(ctx, url)
-	if cause := context.Cause(ctx); cause != nil {
+	c, err := t.dial(dialling, url)
+	if dialling.Err() != nil {
 		if err == nil {
 			c.abandon()
 		}
-		err = cause
+		if err = ctx.Err(); err == nil {
+			err = context.Cause(dialling)
+		}
 	}
 	if err != nil {
 		err = &transport.Error{Op: "connect", URL: transport.RedactURL(url), Err: err}
 	}
 	t.finish(a, c, err)
-	if t.Hooks.Dial != nil {
-		t.Hooks.Dial(transport.RedactURL(url), time.Since(began), err)
+	if dialled := t.settings.Hooks.Dial; dialled != nil {
+		dialled(transport.RedactURL(url), time.Since(began), err)
 	}
 	return err
 }

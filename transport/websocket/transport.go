@@ -20,10 +20,10 @@ import (
 // sent from, are the caller's. Send returns when the operating system has the
 // message, or sooner when its context ends.
 type Transport struct {
-	*settings
-	machine transport.Machine
-	limit   atomic.Int64 // see SetReadLimit; 0 for none
-	dials   bool         // it was made by New
+	settings *settings
+	machine  transport.Machine
+	limit    atomic.Int64 // see SetReadLimit; 0 for none
+	dials    bool         // it was made by New
 
 	mu      sync.Mutex
 	conn    *conn    // the latest connection; nil if there is none since the latest Connect began
@@ -125,7 +125,7 @@ func (t *Transport) SendFrames(ctx context.Context, frames ...transport.Frame) e
 func (t *Transport) sendFrames(ctx context.Context, frames []transport.Frame) error {
 	c, err := t.current()
 	if err == nil {
-		err = t.check(frames)
+		err = t.settings.check(frames)
 	}
 	if err != nil {
 		return t.failed("send", transport.NotSent, err)
