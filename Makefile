@@ -27,7 +27,7 @@ all: lint test ## lint and test everything (default)
 
 .PHONY: test
 test: ## run every test of every module, with the race detector, in random order
-	$(GO) test -race -shuffle=on $(PACKAGES)
+	$(GO) test -race -shuffle=on -timeout 30m $(PACKAGES)
 
 .PHONY: lint
 lint: fmt-check vet staticcheck tidy-check ## check format, vet, staticcheck and the go.mod files

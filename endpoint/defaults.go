@@ -26,11 +26,12 @@ func dialWebSocket(token string, logger *zap.Logger) Dialer {
 }
 
 // acceptWebSocket returns a function that accepts WebSockets with messages of
-// at most maxSize bytes; from a page only if it is of the same origin.
-func acceptWebSocket(maxSize int64, logger *zap.Logger) func(http.ResponseWriter, *http.Request) (transport.Transport, error) {
+// at most maxSize bytes, of which it receives up to firstSize until its read
+// limit is set; from a page only if it is of the same origin.
+func acceptWebSocket(firstSize, maxSize int64, logger *zap.Logger) func(http.ResponseWriter, *http.Request) (transport.Transport, error) {
 	return func(w http.ResponseWriter, r *http.Request) (transport.Transport, error) {
 		t, err := websocket.Accept(w, r, &websocket.AcceptOptions{
-			Options: &websocket.Options{MaxMessageSize: maxSize, Logger: logger},
+			Options: &websocket.Options{ReadLimit: firstSize, MaxMessageSize: maxSize, Logger: logger},
 		})
 		if err != nil {
 			return nil, err

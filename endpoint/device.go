@@ -212,8 +212,11 @@ func (d *Device) setConn(conn *deviceConn) {
 }
 
 // SendFile sends the file at path to the server; see
-// [protocol.AIPProtocol.SendFile], whose options it takes. It fails with
-// [ErrNotConnected] while Run has no registered connection.
+// [protocol.AIPProtocol.SendFile], whose options it takes. AIP does not
+// acknowledge files: it returns when the file is on its way, and of a server
+// that takes none ([ServerOptions]' FileDir) only the Observer and the Logger
+// learn. It fails with [ErrNotConnected] while Run has no registered
+// connection.
 func (d *Device) SendFile(ctx context.Context, path string, options *protocol.SendFileOptions) (*protocol.FileResult, error) {
 	d.mu.Lock()
 	conn := d.conn

@@ -174,7 +174,9 @@ func (c *deviceConn) call(ctx context.Context, tool Tool, parameters messages.Va
 	done := make(chan outcome, 1)
 	c.work.Go(func() {
 		defer func() { <-c.leftovers }()
-		done <- c.guarded(ctx, tool, parameters)
+		o := outcome{err: errToolPanic} // stays if the tool calls runtime.Goexit
+		defer func() { done <- o }()
+		o = c.guarded(ctx, tool, parameters)
 	})
 	select {
 	case o := <-done:

@@ -82,7 +82,7 @@ func (o *ServerOptions) withDefaults() (ServerOptions, error) {
 		out.Logger = zap.NewNop()
 	}
 	if out.Accept == nil {
-		out.Accept = acceptWebSocket(out.MaxMessageSize, out.Logger)
+		out.Accept = acceptWebSocket(out.MaxRegistrationSize, out.MaxMessageSize, out.Logger)
 	}
 	return out, out.checkFiles()
 }

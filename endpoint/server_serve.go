@@ -150,7 +150,7 @@ func (c *client) run(ctx context.Context) error {
 		}
 	}
 	err := c.proto.Run(ctx)
-	if ctx.Err() != nil && errors.Is(err, ctx.Err()) {
+	if isEnd(ctx, err) {
 		return nil
 	}
 	return err

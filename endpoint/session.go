@@ -89,7 +89,11 @@ type outcome struct {
 func (s *Server) run(sess *session, task *Task) {
 	defer s.work.Done()
 	done := make(chan outcome, 1)
-	s.work.Go(func() { done <- s.call(sess, task) })
+	s.work.Go(func() {
+		o := outcome{err: errHandlerPanic} // stays if the handler calls runtime.Goexit
+		defer func() { done <- o }()
+		o = s.call(sess, task)
+	})
 
 	var o outcome
 	select {

@@ -58,7 +58,7 @@ func newDemo(r *report) *demo {
 func (d *demo) startServer() error {
 	var err error
 	if d.files, err = os.MkdirTemp("", "aip-demo-"); err != nil {
-		return err
+		return fmt.Errorf("a directory for temporary files is needed: %w", err)
 	}
 	d.server, err = endpoint.NewServer(&endpoint.ServerOptions{
 		Handler: handleTask, Token: d.token, FileDir: d.files, Observer: d.observeServer,

@@ -78,7 +78,7 @@ func help(w io.Writer) {
 	fmt.Fprint(w, b.String())
 }
 
-// parse reads the flags of a command, of which at most max arguments are left.
+// parse reads the flags of a command, of which at most that many arguments are left.
 // If there is nothing more to do, done is set and code is the exit code.
 func parse(flags *flag.FlagSet, usage string, args []string, most int, s streams) (code int, done bool) {
 	flags.SetOutput(io.Discard)

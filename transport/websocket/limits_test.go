@@ -144,6 +144,25 @@ func TestR07SetReadLimit(t *testing.T) {
 	})
 }
 
+// Protects: the same from the first byte on; SetReadLimit after Accept may be
+// too late for the first message.
+func TestR07FirstReadLimit(t *testing.T) {
+	eachEngine(t, func(t *testing.T, engine websocket.Engine) {
+		_, client, server := pair(t, &websocket.Options{Engine: engine}, &websocket.Options{Engine: engine, ReadLimit: 100, MaxMessageSize: 1000})
+		if err := server.Send(t.Context(), make([]byte, 1000)); err != nil {
+			t.Fatal(err)
+		}
+		if _, err := client.Receive(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+		if err := client.Send(t.Context(), make([]byte, 101)); err != nil {
+			t.Fatal(err)
+		}
+		_, err := server.Receive(t.Context())
+		is(t, "Receive", err, transport.ErrMessageTooLarge)
+	})
+}
+
 // Protects: memory from messages that are small on the wire only.
 func TestR24Bomb(t *testing.T) {
 	var bomb bytes.Buffer

@@ -67,10 +67,13 @@ type Options struct {
 	// for half of the time, and the closing handshake. Default 10 s; it must
 	// not be negative.
 	CloseTimeout time.Duration
-	// MaxMessageSize is the largest message, in bytes, that is sent and, until
-	// SetReadLimit changes it, received; after decompression. Default 100 MiB;
-	// negative for no limit.
+	// MaxMessageSize is the largest message, in bytes, that is sent. Default
+	// 100 MiB; negative for no limit.
 	MaxMessageSize int64
+	// ReadLimit is the largest message, in bytes, that is received until
+	// SetReadLimit changes it; after decompression. Default MaxMessageSize;
+	// negative for no limit.
+	ReadLimit int64
 
 	// ReceiveQueueBytes and ReceiveQueueMessages bound what was received and
 	// not yet taken; beyond that the peer has to wait, and its pings too. A
@@ -155,6 +158,7 @@ func resolve(opts *Options) *settings {
 	s.WriteTimeout = pick(s.WriteTimeout, defaultWriteTimeout)
 	s.HandshakeTimeout = pick(s.HandshakeTimeout, defaultHandshakeTimeout)
 	s.MaxMessageSize = pick(s.MaxMessageSize, p.MaxMessageSize, d.MaxMessageSize)
+	s.ReadLimit = pick(s.ReadLimit, s.MaxMessageSize)
 	s.ReceiveQueueBytes = pick(s.ReceiveQueueBytes, defaultQueueBytes)
 	s.ReceiveQueueMessages = pick(s.ReceiveQueueMessages, defaultQueueMessages)
 	s.SendQueueBytes = pick(s.SendQueueBytes, defaultQueueBytes)

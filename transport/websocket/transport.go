@@ -78,7 +78,7 @@ func Wrap(connection any, opts *Options) (*Transport, error) {
 
 func newTransport(s *settings) *Transport {
 	t := &Transport{settings: s}
-	t.limit.Store(s.MaxMessageSize)
+	t.limit.Store(s.ReadLimit)
 	return t
 }
 
