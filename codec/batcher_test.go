@@ -158,10 +158,10 @@ func TestBatcherDefaultDelay(t *testing.T) {
 		var o outbox
 		b := newBatcher(t, &o, nil)
 		addAll(t, b, `{"n":1}`)
-		time.Sleep(codec.DefaultBatchDelay - 1)
+		time.Sleep(codec.DefaultBatchDelay - time.Nanosecond)
 		synctest.Wait()
 		o.want(t)
-		time.Sleep(1)
+		time.Sleep(time.Nanosecond)
 		synctest.Wait()
 		o.want(t, `[{"n":1}]`)
 		mustClose(t, b)
