@@ -9,6 +9,7 @@ import (
 	"testing/synctest"
 	"time"
 
+	"github.com/aip-go/aip/messages"
 	"github.com/aip-go/aip/transport"
 )
 
@@ -192,4 +193,74 @@ func TestSlowConsumer(t *testing.T) {
 			t.Errorf("waited %v", waited)
 		}
 	})
+}
+
+// TestManyResults: what the commands bring is kept only as long as it can be
+// sent. A handler that makes a result of its own needs none of it.
+func TestManyResults(t *testing.T) {
+	for name, own := range map[string]any{"own result": "done", "none": nil} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				kept := make(chan int, 1)
+				server := startServer(t, &ServerOptions{MaxMessageSize: 10_000, Handler: func(ctx context.Context, task *Task) (any, error) {
+					for range 20 {
+						if _, err := task.Do(ctx, messages.Command{ToolName: "look", ToolType: messages.ToolAction}); err != nil {
+							return nil, err
+						}
+					}
+					kept <- len(task.session.rounds)
+					return own, nil
+				}})
+				dev := server.device("dev")
+				dev.send(object{"type": "task", "status": "continue", "session_id": "s", "request": "r"})
+				dev.expect(object{"type": "heartbeat", "session_id": "s"})
+				for range 20 {
+					dev.answerCommand(strings.Repeat("x", 1000))
+				}
+				if own != nil {
+					dev.expect(object{"type": "task_end", "status": "completed", "result": own})
+				} else {
+					dev.expect(object{"type": "task_end", "status": "failed", "error": errResultSize.Error()})
+				}
+				if n := <-kept; n > 10 {
+					t.Errorf("the results of %d commands are kept", n)
+				}
+			})
+		})
+	}
+}
+
+// TestReasonWithLargeResults: a task that fails after results that no message
+// can carry still ends with its reason.
+func TestReasonWithLargeResults(t *testing.T) {
+	for name, reason := range map[string]string{"short": "the reason", "long": strings.Repeat("r", 5000)} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				server := startServer(t, &ServerOptions{Handler: func(ctx context.Context, task *Task) (any, error) {
+					for range 3 {
+						if _, err := task.Do(ctx, messages.Command{ToolName: "look", ToolType: messages.ToolAction}); err != nil {
+							return nil, err
+						}
+					}
+					return nil, errors.New(reason)
+				}})
+				client, inner := transport.NewPair(&transport.MemoryOptions{MaxMessageSize: 2000})
+				defer client.Close()
+				go func() { _ = server.Serve(context.Background(), inner) }()
+				dev := &peer{t, client}
+				dev.send(register("d"))
+				dev.expect(object{"type": "heartbeat"})
+				dev.send(object{"type": "task", "status": "continue", "request": "x", "session_id": "s"})
+				dev.accepted("s")
+				for range 3 {
+					dev.answerCommand(strings.Repeat("x", 1000))
+				}
+				want := reason
+				if len(reason) > 2000 {
+					want = errResultSize.Error()
+				}
+				dev.expect(object{"type": "task_end", "status": "failed", "error": want})
+			})
+		})
+	}
 }

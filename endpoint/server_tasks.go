@@ -107,6 +107,7 @@ func (s *Server) start(c, executor *client, m *messages.ClientMessage) (*session
 		requester: c,
 		executor:  executor,
 		told:      make(chan struct{}),
+		limit:     s.options.MaxMessageSize,
 	}
 	if sess.id == "" {
 		sess.id = messages.NewID()

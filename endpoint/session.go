@@ -32,20 +32,38 @@ type session struct {
 
 	mu     sync.Mutex
 	rounds [][]messages.Result
+	size   int64 // of the results in bytes, about; over limit none are kept
+	limit  int64
 }
 
-// record keeps the results of a command for the end of the task.
+// emptyResult is the length of a result with nothing in it, as it is written.
+const emptyResult = len(`{"status":"success","error":null,"result":null,"namespace":null,"call_id":null}`)
+
+// record keeps the results of a command for the end of the task, as long as a
+// message can carry them.
 func (sess *session) record(results []messages.Result) {
 	sess.mu.Lock()
 	defer sess.mu.Unlock()
+	for i := range results {
+		r := &results[i]
+		sess.size += int64(emptyResult + r.Result.Len() + len(r.Error) + len(r.Namespace) + len(r.CallID))
+	}
+	if sess.size += int64(len(sess.request)); sess.size > sess.limit {
+		sess.rounds = nil
+		return
+	}
 	sess.rounds = append(sess.rounds, slices.Clone(results))
 }
 
 // result returns what the commands brought, as the reference writes it: an
-// array of {"request", "result"} objects, nulls included.
-func (sess *session) result() messages.Value {
+// array of {"request", "result"} objects, nulls included. It fails with
+// errResultSize if that was too much.
+func (sess *session) result() (messages.Value, error) {
 	sess.mu.Lock()
 	defer sess.mu.Unlock()
+	if sess.size > sess.limit {
+		return messages.Value{}, errResultSize
+	}
 	request := stringValue(sess.request)
 	json := codec.JSON{Style: codec.Reference, MaxSize: -1}
 	out := []byte{'['}
@@ -67,7 +85,7 @@ func (sess *session) result() messages.Value {
 		}
 		out = object.Value().AppendTo(out)
 	}
-	return messages.TrustedValue(append(out, ']'))
+	return messages.TrustedValue(append(out, ']')), nil
 }
 
 func stringValue(s string) messages.Value {
@@ -133,7 +151,13 @@ func (s *Server) end(sess *session, o outcome) {
 	sess.cancel(ErrTaskOver)
 
 	m, err := sess.endMessage(o)
-	if told := s.tell(sess.requester, m); errors.Is(told, transport.ErrMessageTooLarge) {
+	told := s.tell(sess.requester, m)
+	if err != nil && errors.Is(told, transport.ErrMessageTooLarge) {
+		// The results may be what is too large, rather than the reason.
+		m = messages.NewTaskFailed(sess.id, failureText(err), messages.Value{})
+		told = s.tell(sess.requester, m)
+	}
+	if errors.Is(told, transport.ErrMessageTooLarge) {
 		err = errResultSize
 		m = messages.NewTaskFailed(sess.id, errResultSize.Error(), messages.Value{})
 		_ = s.tell(sess.requester, m)
@@ -164,16 +188,22 @@ func (s *Server) tell(c *client, m *messages.ServerMessage) error {
 // endMessage returns the task_end, and why the task failed, if it did.
 func (sess *session) endMessage(o outcome) (*messages.ServerMessage, error) {
 	if o.err == nil {
-		result, err := sess.result(), error(nil)
-		if o.result != nil {
-			result, err = messages.NewValue(o.result)
+		var (
+			result messages.Value
+			err    error
+		)
+		if o.result == nil {
+			result, err = sess.result()
+		} else if result, err = messages.NewValue(o.result); err != nil {
+			err = fmt.Errorf("the result cannot be sent: %w", err)
 		}
 		if err == nil {
 			return messages.NewTaskCompleted(sess.id, result), nil
 		}
-		o.err = fmt.Errorf("the result cannot be sent: %w", err)
+		o.err = err
 	}
-	return messages.NewTaskFailed(sess.id, failureText(o.err), sess.result()), o.err
+	soFar, _ := sess.result() // unset if it is too much
+	return messages.NewTaskFailed(sess.id, failureText(o.err), soFar), o.err
 }
 
 // failureText returns the words for an end of a task, which are those of the

@@ -14,7 +14,8 @@ import (
 // for the task: as the result, in the form of [messages.NewValue], or, if it
 // returns an error, as a failure with the error's text. A nil result stands
 // for what its calls of [Task.Do] brought, in the form of the reference: an
-// array of objects with the request and the results, one per call.
+// array of objects with the request and the results, one per call. The task
+// fails if a message of [ServerOptions]' MaxMessageSize cannot carry them.
 //
 // ctx ends when the task has to: with the cause [ErrDeviceLost],
 // [ErrRequesterLost] or [ErrServerClosed]. The task's end is sent then,

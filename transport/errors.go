@@ -260,8 +260,8 @@ func (e *CloseError) Retryable() bool {
 // not parse as a URL is left out altogether.
 func RedactURL(raw string) string {
 	u, err := url.Parse(raw)
-	if err != nil || u.Opaque != "" { // user:password@host has a scheme, "user".
-		return "(unparsable URL)"
+	if err != nil || u.Opaque != "" || u.User != nil && u.Host == "" {
+		return "(unparsable URL)" // As is user:password@host, whose scheme is "user".
 	}
 	u.User = nil
 	if u.RawQuery != "" {

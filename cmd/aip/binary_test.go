@@ -60,6 +60,16 @@ func TestBinary(t *testing.T) {
 			t.Errorf("it left %v behind, %v", left, err)
 		}
 	})
+	t.Run("nowhere to write", func(t *testing.T) {
+		var said strings.Builder
+		command := exec.Command(program, "demo")
+		command.Env = append(os.Environ(), "TMPDIR="+filepath.Join(t.TempDir(), "missing"))
+		command.Stderr = &said
+		var exit *exec.ExitError
+		if err := command.Run(); !errors.As(err, &exit) || exit.ExitCode() != exitFailed || !strings.Contains(said.String(), "a directory for temporary files is needed") {
+			t.Errorf("it ended with %v and said %q", err, said.String())
+		}
+	})
 	t.Run("interrupt", func(t *testing.T) {
 		command := exec.Command(program, "demo", "--json")
 		out, err := command.StdoutPipe()

@@ -103,7 +103,7 @@ func parseURL(address string) (*url.URL, error) {
 	u, err := url.Parse(address)
 	switch {
 	case err != nil:
-		return nil, fmt.Errorf("%w: it cannot be parsed", transport.ErrInvalidURL)
+		return nil, fmt.Errorf("%w: it cannot be parsed; it has to look like ws://host:port/path", transport.ErrInvalidURL)
 	case u.Scheme != "ws" && u.Scheme != "wss" && u.Scheme != "http" && u.Scheme != "https":
 		return nil, fmt.Errorf("%w: the scheme must be ws, wss, http or https", transport.ErrInvalidURL)
 	case u.Host == "":
