@@ -242,6 +242,12 @@ func TestBatcherOptions(t *testing.T) {
 			t.Errorf("%+v: error %v", opts, err)
 		}
 	}
+	smallest, err := codec.NewBatcher(send, &codec.BatcherOptions{MaxSize: 4})
+	if err != nil {
+		t.Fatal(err)
+	}
+	addAll(t, smallest, `{}`)
+	mustClose(t, smallest)
 	if _, err := codec.NewBatcher(nil, nil); !errors.Is(err, codec.ErrBatchOptions) {
 		t.Errorf("no function: error %v", err)
 	}

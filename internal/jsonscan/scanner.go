@@ -80,7 +80,7 @@ func (s *Scanner) Open() {
 	s.first = true
 	if s.depth++; s.depth > s.limit && s.limit >= 0 {
 		if c := s.Kind(); c != '}' && c != ']' {
-			s.failDepth()
+			s.stop(ErrDepth)
 		}
 	}
 }
@@ -197,13 +197,9 @@ func (s *Scanner) Raw() []byte {
 	return s.data[start:s.pos]
 }
 
-// fail notes the first error and ends the scan.
+// fail notes that the text is not JSON.
 func (s *Scanner) fail(reason string) {
-	if s.err == nil {
-		s.err = &SyntaxError{Offset: s.pos, Reason: reason}
-	}
-	s.pos = len(s.data)
-	s.first = false
+	s.stop(&SyntaxError{Offset: s.pos, Reason: reason})
 }
 
 // failHere notes that something else is needed than what comes next.
@@ -214,10 +210,10 @@ func (s *Scanner) failHere(reason string) {
 	s.fail(reason)
 }
 
-// failDepth notes that the text is nested too deeply.
-func (s *Scanner) failDepth() {
+// stop notes the first error and ends the scan.
+func (s *Scanner) stop(err error) {
 	if s.err == nil {
-		s.err = ErrDepth
+		s.err = err
 	}
 	s.pos = len(s.data)
 	s.first = false

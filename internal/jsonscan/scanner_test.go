@@ -178,6 +178,19 @@ func TestStickyError(t *testing.T) {
 	}
 }
 
+// Nor does anything go on behind what is nested too deeply.
+func TestStickyDepth(t *testing.T) {
+	s := New([]byte(`[[1],2]`), 1)
+	s.Open()
+	if !s.NextElement() {
+		t.Fatal(s.Err())
+	}
+	s.Open()
+	if s.NextElement() || s.Kind() != 0 || s.Raw() != nil || !errors.Is(s.End(), ErrDepth) {
+		t.Errorf("reading went on: %v", s.Err())
+	}
+}
+
 var surrogate = regexp.MustCompile(`(?i)^(?:[^\\]|\\[^u]|\\u[^d]...|\\ud[0-7]..|\\ud[89ab]..\\ud[c-f]..)*$`)
 
 // The scanner accepts what encoding/json accepts, less bad UTF-8 and half

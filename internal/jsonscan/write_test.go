@@ -21,12 +21,30 @@ func TestAppendString(t *testing.T) {
 		{"12345678\n12345678\x7f", `"12345678\n12345678` + "\x7f" + `"`, `"12345678\n12345678\u007f"`},
 		{"a\xffb\xed\xa0\x80", "\"a\ufffdb\ufffd\ufffd\ufffd\"", `"a\ufffdb\ufffd\ufffd\ufffd"`},
 		{"\ufffd", "\"\ufffd\"", `"\ufffd"`},
+		{"\ufffe\uffff\U00010000", "\"\ufffe\uffff\U00010000\"", `"\ufffe\uffff\ud800\udc00"`},
 	} {
 		if got := string(AppendString([]byte("x"), test.in)); got != "x"+test.raw {
 			t.Errorf("%q: got %s, want %s", test.in, got, test.raw)
 		}
 		if got := string(Layout{ASCII: true}.AppendString(nil, test.in)); got != test.ascii {
 			t.Errorf("%q: got %s, want %s", test.in, got, test.ascii)
+		}
+	}
+}
+
+// Eight characters are looked at together: each must be seen wherever it is.
+func TestAppendStringAtEveryPosition(t *testing.T) {
+	for c, want := range map[string]string{`"`: `\"`, `\`: `\\`, "\n": `\n`, "\x00": `\u0000`, "\x7f": `\u007f`, "é": `\u00e9`} {
+		for at := range 20 {
+			before, after := strings.Repeat("a", at), strings.Repeat("b", 20-at)
+			text := Layout{ASCII: true}.AppendString(nil, before+c+after)
+			if string(text) != `"`+before+want+after+`"` {
+				t.Errorf("%q at %d: %s", c, at, text)
+			}
+			s := New(text, 0)
+			if got := s.String(); got != before+c+after || s.End() != nil {
+				t.Errorf("%s read as %q, %v", text, got, s.Err())
+			}
 		}
 	}
 }
