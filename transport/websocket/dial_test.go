@@ -355,12 +355,14 @@ func TestR25Proxy(t *testing.T) {
 			serveHTTP(t, l, http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 				mu.Lock()
 				connects = append(connects, r.Method+" "+r.Host)
+				tunnels.Add(1) // Before the test can see the request, so before it waits.
 				mu.Unlock()
+				defer tunnels.Done()
 				if r.Method != http.MethodConnect {
 					w.WriteHeader(http.StatusMethodNotAllowed)
 					return
 				}
-				tunnel(t, &tunnels, w, r.Host)
+				tunnel(t, w, r.Host)
 			}))
 			proxy := &url.URL{Scheme: "http", Host: l.Addr().String()}
 			// A plain ws URL goes through CONNECT only if the client dials so.
@@ -399,8 +401,9 @@ func TestR25Proxy(t *testing.T) {
 	}
 }
 
-// tunnel connects a proxy's client to where it wants to go.
-func tunnel(t *testing.T, tunnels *sync.WaitGroup, w http.ResponseWriter, host string) {
+// tunnel connects a proxy's client to where it wants to go, until one of them
+// closes.
+func tunnel(t *testing.T, w http.ResponseWriter, host string) {
 	there, err := net.Dial("tcp", host)
 	if err != nil {
 		t.Error(err)
@@ -412,8 +415,10 @@ func tunnel(t *testing.T, tunnels *sync.WaitGroup, w http.ResponseWriter, host s
 		return
 	}
 	_, _ = io.WriteString(here, "HTTP/1.1 200 OK\r\n\r\n") // The client sees whether it worked.
+	var ways sync.WaitGroup
+	defer ways.Wait()
 	for _, way := range [][2]net.Conn{{here, there}, {there, here}} {
-		tunnels.Go(func() {
+		ways.Go(func() {
 			_, _ = io.Copy(way[0], way[1])
 			_ = way[0].Close() // Either way may be the first to end.
 			_ = way[1].Close()
