@@ -51,6 +51,13 @@ func (r *unitRouter) skip() {
 	r.skipping = true
 }
 
+// forget notes that nothing of an earlier transfer is still to come.
+func (r *unitRouter) forget() {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.skipping = false
+}
+
 // await returns a channel that gets the answer to the announcement id, and a
 // function that ends the wait.
 func (r *unitRouter) await(id string) (<-chan extension, func()) {

@@ -14,7 +14,9 @@ type Reply[In Message] struct {
 	calls  *calls[In]
 	match  Match[In]
 	nested bool
-	done   chan struct{}
+	// receipt is that of the message to be answered, set by who sent it.
+	receipt *transport.Receipt
+	done    chan struct{}
 	// Set before done is closed:
 	message *In
 	err     error
@@ -25,9 +27,9 @@ func (r *Reply[In]) Done() <-chan struct{} { return r.done }
 
 // Wait waits for the reply. When ctx ends first it returns the context's error,
 // and Wait may be called again. It returns a [*RemoteError] when the peer
-// answered with an error, what ended the connection, or, when [AIPProtocol.Run]
-// was stopped or the reply released, an error that matches [ErrNotRunning] or
-// [context.Canceled].
+// answered with an error, what ended or interrupted the connection, or, when
+// [AIPProtocol.Run] was stopped or the reply released, an error that matches
+// [ErrNotRunning] or [context.Canceled].
 func (r *Reply[In]) Wait(ctx context.Context) (*In, error) {
 	select {
 	case <-r.done:
@@ -63,7 +65,8 @@ func (p *AIPProtocol[Out, In]) Expect(ctx context.Context, match Match[In]) (*Re
 // sends anything. Handlers may call. The context bounds all of it; if it has
 // no deadline, the CallTimeout of the options does.
 //
-// Every failure is a [*CallError]. A call that is given up leaves nothing
+// Call sends with a receipt (see [transport.WithReceipt]), its own unless ctx
+// has one. Every failure is a [*CallError]. A call that is given up leaves nothing
 // behind: if its reply still comes, it is dropped, counted in [Stats] and
 // reported to [AIPProtocol.OnLate].
 func (p *AIPProtocol[Out, In]) Call(ctx context.Context, m *Out, match Match[In]) (*In, error) {
@@ -76,9 +79,29 @@ func (p *AIPProtocol[Out, In]) Call(ctx context.Context, m *Out, match Match[In]
 	defer r.Release()
 	reply, err := r.Wait(ctx)
 	if err != nil {
-		return nil, &CallError{Type: typeOf(m), Outcome: transport.Sent, Err: err}
+		return nil, &CallError{Type: typeOf(m), Outcome: r.outcome(err), Err: err}
 	}
 	return reply, nil
+}
+
+// outcome returns what is known of the message that was sent, and whose answer
+// ended with err. Most transports report nothing; then it is sent, and so it is
+// as long as a report is not final.
+func (r *Reply[In]) outcome(err error) transport.Outcome {
+	var (
+		refused *RemoteError
+		failed  *TaskError
+	)
+	o := r.receipt.Outcome()
+	if o == transport.Acked || errors.As(err, &refused) || errors.As(err, &failed) {
+		return max(o, transport.Sent)
+	}
+	select {
+	case <-r.receipt.Done():
+		return o
+	default:
+		return transport.Sent
+	}
 }
 
 // bounded returns ctx with the deadline of a call.
@@ -95,6 +118,9 @@ func (p *AIPProtocol[Out, In]) ask(ctx context.Context, m *Out, match Match[In])
 	r, err := p.expectRunning(ctx, match)
 	if err != nil {
 		return nil, &CallError{Type: typeOf(m), Outcome: transport.NotSent, Err: err}
+	}
+	if r.receipt = transport.ReceiptOf(ctx); r.receipt == nil {
+		ctx, r.receipt = transport.WithReceipt(ctx)
 	}
 	if err := p.Send(ctx, m); err != nil {
 		outcome := transport.OutcomeOf(err)

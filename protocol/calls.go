@@ -128,6 +128,13 @@ func (c *calls[In]) stop(cause error, ended bool) {
 	c.fail(cause, func(*Reply[In]) bool { return true })
 }
 
+// interrupt ends every wait with cause: the peer knows nothing of the calls.
+func (c *calls[In]) interrupt(cause error) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.fail(cause, func(*Reply[In]) bool { return true })
+}
+
 // failNested ends the waits of calls made by handlers with cause.
 func (c *calls[In]) failNested(cause error) {
 	c.mu.Lock()

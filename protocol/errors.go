@@ -95,13 +95,15 @@ func (e *MessageError) Code() string {
 }
 
 // CallError is a call that failed. It wraps the cause, such as a
-// [*RemoteError], the context's error, [ErrTooManyCalls] or what ended the
-// connection.
+// [*RemoteError], the context's error, [ErrTooManyCalls], or what ended or
+// interrupted the connection.
 type CallError struct {
 	// Type is the type of the message that was to be answered.
 	Type string
 	// Outcome says what became of it. After a timeout it is [transport.Sent]
-	// or [transport.MaybeSent]: the peer may have acted on it.
+	// or [transport.MaybeSent]: the peer may have acted on it. A transport
+	// that reports to receipts (see [transport.Receipt]) may know more: that
+	// the peer has it ([transport.Acked]), or that it never left this side.
 	Outcome transport.Outcome
 	// Err is the cause.
 	Err error

@@ -19,7 +19,7 @@ type Extension interface {
 	MessageReceived(m MessageInfo)
 	// ConnectionEstablished is called when the first message passes,
 	// ConnectionClosed when the end of the connection is met while receiving;
-	// err says how it ended.
+	// err says how it ended. An interruption is no end.
 	ConnectionEstablished()
 	ConnectionClosed(err error)
 	// ErrorOccurred is called with failures: of op "send", of "receive" (what

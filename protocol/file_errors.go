@@ -37,7 +37,7 @@ var (
 	// ErrAborted: the sender gave the transfer up.
 	ErrAborted = errors.New("protocol: sender gave up")
 	// ErrInterrupted: the connection, or the reading from it, ended in the
-	// middle of the file.
+	// middle of the file, or the transport replaced the connection there.
 	ErrInterrupted = errors.New("protocol: interrupted")
 )
 

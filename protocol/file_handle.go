@@ -19,8 +19,10 @@ type FileHandler func(ctx context.Context, file *FileResult, err error) error
 // and the handler set before. A nil handler makes failures errors of Run, as
 // if a handler had returned them.
 //
-// If Run ends in the middle of a file, that fails with [ErrInterrupted], and
-// if the queue of Run drops a chunk (see [DropOldest]), with [ErrOrder]. The
+// If Run ends in the middle of a file, that fails with [ErrInterrupted]; so it
+// does at an interruption (see [AIPProtocol.OnInterrupted]), whose
+// [*transport.InterruptedError] it then wraps. If the queue of Run drops a
+// chunk (see [DropOldest]), it fails with [ErrOrder]. The
 // rest of a file that has failed on this side is read and ignored, so that the
 // connection stays usable. What waits in that queue adds to the memory of the
 // one chunk that a transfer needs.
@@ -151,4 +153,11 @@ func (r *unitRouter) end(ctx context.Context) error {
 		r.skip()
 	}
 	return r.receiving.giveUp(ctx, ErrInterrupted, true)
+}
+
+// interrupted gives up the current transfer, if there is one: what comes next
+// is of another connection.
+func (r *unitRouter) interrupted(ctx context.Context, gap error) error {
+	r.forget()
+	return r.receiving.giveUp(ctx, fmt.Errorf("%w: %w", ErrInterrupted, gap), true)
 }

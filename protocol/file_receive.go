@@ -22,8 +22,9 @@ import (
 //
 // The error is a [*TransferError]; see its sentinels. Unless the connection
 // has ended, it stays open, and later receives ignore the rest of the failed
-// file. When something else than a file arrives first, the error matches
-// [ErrOrder] and the next receive gets it. Messages that arrive between the
+// file. So it does after an interruption, which the error wraps (see
+// [transport.InterruptedError]). When something else than a file arrives first,
+// the error matches [ErrOrder] and the next receive gets it. Messages that arrive between the
 // chunks wait for the next receive, up to 256 of them and 1 MiB.
 func (p *AIPProtocol[Out, In]) ReceiveFile(ctx context.Context, dir string, opts *ReceiveFileOptions) (*FileResult, error) {
 	r, err := newFileReceiver(dir, opts)
@@ -64,6 +65,9 @@ func (p *AIPProtocol[Out, In]) receiveUnit(ctx context.Context, r *fileReceiver,
 	var in inbound[In]
 	if err == nil {
 		in, err = p.pull(wait)
+	}
+	if interruptionOf(err) != nil {
+		return nil, r.fail(stage, err, true)
 	}
 	if err != nil {
 		if began {

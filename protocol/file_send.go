@@ -60,6 +60,10 @@ func (p *AIPProtocol[Out, In]) SendFile(ctx context.Context, path string, opts *
 // the transport. The receiver is then told that nothing more will come, if the
 // connection is still there.
 //
+// An interruption ends the sending as soon as it is received, by Run or another
+// receive, with an error that wraps the [*transport.InterruptedError]: the peer
+// has never heard of the file, and is not told of its end.
+//
 // With [SendFileOptions.Resume], the receiver's answer is read by Run, by a
 // receive that is going on or begins, or else by SendFileFrom itself; what it
 // reads beside the answer is what the next receive gets, up to 256 messages
@@ -76,19 +80,33 @@ func (p *AIPProtocol[Out, In]) SendFileFrom(ctx context.Context, r io.Reader, na
 		return nil, &TransferError{Stage: StageStart, Name: name, Err: err}
 	}
 	defer p.units.sending.unlock()
+	during := p.epoch.Load()
 	s.control = func(ctx context.Context, o messages.Object) error {
+		if err := during.ended(); err != nil {
+			return err
+		}
 		return p.SendRaw(ctx, appendMetadata(nil, o))
 	}
 	s.unit = func(ctx context.Context, o messages.Object, data []byte) error {
+		if err := during.ended(); err != nil {
+			return err
+		}
 		return p.SendBinary(ctx, data, o)
 	}
-	s.await = p.awaitResume
-	return s.send(ctx)
+	s.await = func(ctx context.Context, s *fileSender, announce func() error) (extension, error) {
+		return p.awaitResume(ctx, during, s, announce)
+	}
+	result, err := s.send(ctx)
+	if gap := during.ended(); err == nil && gap != nil {
+		return nil, &TransferError{Stage: StageComplete, Name: name, Err: gap}
+	}
+	return result, err
 }
 
 // awaitResume calls announce and waits for the answer to the announcement of
-// that id. It returns the zero extension if none came in time.
-func (p *AIPProtocol[Out, In]) awaitResume(ctx context.Context, s *fileSender, announce func() error) (extension, error) {
+// that id, which comes during one epoch or never. It returns the zero extension
+// if none came in time.
+func (p *AIPProtocol[Out, In]) awaitResume(ctx context.Context, during *epoch, s *fileSender, announce func() error) (extension, error) {
 	answer, done := p.units.await(s.id)
 	defer done()
 	if err := announce(); err != nil {
@@ -102,6 +120,8 @@ func (p *AIPProtocol[Out, In]) awaitResume(ctx context.Context, s *fileSender, a
 	select {
 	case e := <-answer:
 		return e, nil
+	case <-during.over:
+		return extension{}, during.ended()
 	case <-wait.Done():
 		return extension{}, ctx.Err()
 	}
@@ -109,7 +129,7 @@ func (p *AIPProtocol[Out, In]) awaitResume(ctx context.Context, s *fileSender, a
 
 // readResume reads from the connection, if nothing else does, until the answer
 // is there, wait ends or something else wants to read. It gives back what is
-// not the answer.
+// not the answer, an interruption included.
 func (p *AIPProtocol[Out, In]) readResume(wait context.Context, answer <-chan extension) error {
 	reading, stop := context.WithCancel(wait)
 	defer stop()
@@ -123,6 +143,9 @@ func (p *AIPProtocol[Out, In]) readResume(wait context.Context, answer <-chan ex
 	for len(answer) == 0 {
 		in, err := p.pull(reading)
 		switch {
+		case interruptionOf(err) != nil:
+			_ = aside.add(inbound[In]{gap: err}) // it is added even if it is one too many
+			return nil
 		case err != nil && reading.Err() != nil:
 			return nil
 		case err != nil:

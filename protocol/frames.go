@@ -33,13 +33,16 @@ const (
 	unitControl
 )
 
-// inbound is one thing that arrived. Exactly one of message, unit and err is
-// set.
+// inbound is one thing that arrived. Exactly one of message, unit, err and gap
+// is set.
 type inbound[In Message] struct {
 	message *In
 	unit    *frameUnit
 	// err: what arrived is no valid message; the connection is fine.
 	err *MessageError
+	// gap: the transport's error for an interruption; what comes later is of
+	// another connection.
+	gap error
 	// screened: message has been through the middleware.
 	screened bool
 	// late: message answers a call that is no longer waiting.
@@ -52,14 +55,22 @@ type inbound[In Message] struct {
 
 // pull returns what arrives next: a message (decoded and validated, not yet
 // through the middleware), a unit, or the error of what is neither. The error
-// it returns itself is the context's or the connection's end. Nothing is lost
-// when ctx ends, not even between the two frames of a binary message. The
-// caller must be between beginReading and endReading.
+// it returns itself is the context's, an interruption or the connection's end.
+// Nothing is lost when ctx ends, not even between the two frames of a binary
+// message. The caller must be between beginReading and endReading.
 func (p *AIPProtocol[Out, In]) pull(ctx context.Context) (inbound[In], error) {
-	if in, ok := p.queue.pop(); ok {
-		return in, nil
+	in, ok := p.queue.pop()
+	if !ok {
+		var err error
+		if in, err = p.next(ctx); err != nil {
+			return in, err
+		}
 	}
-	return p.next(ctx)
+	if in.gap != nil {
+		p.units.forget()
+		return inbound[In]{}, in.gap
+	}
+	return in, nil
 }
 
 // putBack makes in what the next pull, Receive or Run gets first. Only what
@@ -80,16 +91,27 @@ func (p *AIPProtocol[Out, In]) sendUnit(ctx context.Context, text, data []byte) 
 	return p.sent(err, MessageInfo{Type: messages.BinaryDataType, Size: len(text) + len(data), Data: text})
 }
 
-// next reads what arrives next from the transport.
+// next reads what arrives next from the transport. The error is the context's
+// or the connection's end; an interruption is none.
 func (p *AIPProtocol[Out, In]) next(ctx context.Context) (inbound[In], error) {
+	if gap := p.gap; gap != nil {
+		p.gap = nil
+		return inbound[In]{gap: gap}, nil
+	}
 	for {
 		frame, err := p.readFrame(ctx)
 		announced := p.announced
-		if err != nil {
-			if announced != nil && p.link.Load() == linkClosed {
-				p.announced = nil
-				return p.invalid(announced, transport.Text, errNoData), nil
+		switch interrupted := interruptionOf(err) != nil; {
+		case err == nil:
+		case announced != nil && (interrupted || p.link.Load() == linkClosed):
+			p.announced = nil
+			if interrupted {
+				p.gap = err
 			}
+			return p.invalid(announced, transport.Text, errNoData), nil
+		case interrupted:
+			return inbound[In]{gap: err}, nil
+		default:
 			return inbound[In]{}, err
 		}
 		p.announced = nil
@@ -163,6 +185,10 @@ func (p *AIPProtocol[Out, In]) readFrame(ctx context.Context) (transport.Frame, 
 	if errors.As(err, &other) {
 		p.opened()
 		return transport.Frame{Kind: other.Got, Data: other.Data}, nil
+	}
+	if interruptionOf(err) != nil {
+		p.interrupted(err)
+		return transport.Frame{}, err
 	}
 	if ctx.Err() == nil || !errors.Is(err, ctx.Err()) {
 		p.closed(err)

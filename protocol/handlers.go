@@ -78,6 +78,8 @@ func (p *AIPProtocol[Out, In]) dispatch(ctx context.Context, in inbound[In]) {
 		p.dispatchInvalid(ctx, in.err)
 	case in.unit != nil:
 		p.dispatchUnit(ctx, in.unit)
+	case in.gap != nil:
+		p.dispatchInterruption(ctx, in.gap)
 	case in.late:
 		if f := p.onLate.Load(); f != nil {
 			p.guard(ctx, in.message, func() error { (*f)(ctx, in.message); return nil })

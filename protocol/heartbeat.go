@@ -5,6 +5,7 @@ import (
 	"time"
 
 	"github.com/aip-go/aip/messages"
+	"github.com/aip-go/aip/transport"
 )
 
 // newHeartbeat returns the heartbeat of a client, in its own role: servers
@@ -17,14 +18,15 @@ func newHeartbeat(id Identity) *messages.ClientMessage {
 }
 
 // SendHeartbeat sends the client's heartbeat and does not wait for the reply,
-// which goes to the handlers. It fails with [ErrNotRegistered] before the
-// registration.
+// which goes to the handlers. While a transport that replaces its connections
+// has none, the heartbeat is dropped without an error ([transport.Volatile]).
+// It fails with [ErrNotRegistered] before the registration.
 func SendHeartbeat(ctx context.Context, c *Client) error {
 	id, err := c.registered()
 	if err != nil {
 		return err
 	}
-	return c.Send(ctx, newHeartbeat(id))
+	return c.Send(transport.WithDelivery(ctx, transport.Volatile), newHeartbeat(id))
 }
 
 // Beat sends the client's heartbeat and waits for the reply, in the way of

@@ -53,7 +53,10 @@ type QueueOptions struct {
 	Policy QueuePolicy
 }
 
-// QueuePolicy says what happens to a message that finds the queue full.
+// QueuePolicy says what happens to a message that finds the queue full. An
+// interruption (see [AIPProtocol.OnInterrupted]) is never dropped and never a
+// reason to disconnect: one of them is let in whatever the limits are, and what
+// comes after a second one is read once the first has been handled.
 type QueuePolicy uint8
 
 const (

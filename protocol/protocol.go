@@ -14,7 +14,10 @@ import (
 )
 
 // AIPProtocol sends messages of type Out and receives messages of type In over
-// a transport. It is for one connection: after a reconnection, make another.
+// a transport. It is for one connection: after a reconnection, make another,
+// unless the transport itself replaces its connections. When the peer then does
+// not know what went over the old one, that is an interruption: see
+// [AIPProtocol.OnInterrupted].
 //
 // All methods may be called concurrently, but only one Run or receive reads at
 // a time; another one fails with [ErrReading].
@@ -37,12 +40,14 @@ type AIPProtocol[Out, In Message] struct {
 	onUnhandled atomic.Pointer[func(context.Context, *In)]
 	onError     atomic.Pointer[func(context.Context, *In, error)]
 	onLate      atomic.Pointer[func(context.Context, *In)]
+	onInterrupt atomic.Pointer[func(context.Context, *transport.InterruptedError)]
 
 	identity atomic.Pointer[Identity]
 	link     atomic.Int32 // linkUnseen, linkOpen, linkClosed
 	queue    *queue[inbound[In]]
 	calls    *calls[In]
 	acking   chan struct{} // holds a token while a task waits for its ack
+	epoch    atomic.Pointer[epoch]
 	units    unitRouter
 	lost     atomic.Uint64 // dropped from the queue
 	ignored  atomic.Uint64 // without a handler
@@ -50,6 +55,7 @@ type AIPProtocol[Out, In Message] struct {
 	reading   atomic.Bool
 	announced []byte           // by whoever reads: a text frame whose data has yet to come
 	held      *transport.Frame // by whoever reads: the next frame
+	gap       error            // by whoever reads: an interruption that comes next
 }
 
 // Client is a client's end of a connection: it sends client messages and
@@ -92,6 +98,8 @@ func New[Out, In Message](t transport.Transport, opts *Options) (*AIPProtocol[Ou
 		queue:     newQueue[inbound[In]](options.Queue.Messages, options.Queue.Bytes),
 		acking:    make(chan struct{}, 1),
 	}
+	p.queue.kept = func(in inbound[In]) bool { return in.gap != nil }
+	p.epoch.Store(newEpoch())
 	p.calls = newCalls[In](options.MaxCalls, p.queue.poke)
 	return p, nil
 }
@@ -169,7 +177,9 @@ func notSent(err error) error {
 // included; the connection stays open and the next Receive goes on after it.
 // Other errors are the context's, with the connection as it was, and the
 // transport's: io.EOF after a clean close, and so on (see
-// [transport.Transport]). While [AIPProtocol.Run] reads, it is [ErrReading].
+// [transport.Transport]). After an error that matches
+// [transport.ErrInterrupted] the next Receive goes on with the new connection.
+// While [AIPProtocol.Run] reads, it is [ErrReading].
 func (p *AIPProtocol[Out, In]) Receive(ctx context.Context) (*In, error) {
 	if err := p.beginReading(); err != nil {
 		return nil, err

@@ -10,6 +10,9 @@ import (
 type queue[T any] struct {
 	maxItems int   // negative: no limit
 	maxBytes int64 // negative: no limit
+	// kept says of which values the queue holds one whatever its limits are,
+	// does not count them and never drops them. Nil means of none.
+	kept func(T) bool
 
 	// ready and room hold a token after a push and after a pop, or poke.
 	ready, room chan struct{}
@@ -18,6 +21,7 @@ type queue[T any] struct {
 	items []queued[T] // from head on
 	head  int
 	bytes int64
+	keeps int // how many of the items are kept ones
 }
 
 type queued[T any] struct {
@@ -35,11 +39,18 @@ func newQueue[T any](maxItems int, maxBytes int64) *queue[T] {
 }
 
 // tryPush adds v if the queue then is within times its limits. An empty queue
-// takes in anything.
+// takes in anything. A value to be kept is let in when there is no other.
 func (q *queue[T]) tryPush(v T, size int, times int64) bool {
 	q.mu.Lock()
 	defer q.mu.Unlock()
-	n := len(q.items) - q.head
+	if q.isKept(v) {
+		if q.keeps > 0 {
+			return false
+		}
+		q.add(v, size)
+		return true
+	}
+	n := q.count()
 	if n > 0 && (q.maxItems >= 0 && int64(n) >= times*int64(q.maxItems) ||
 		q.maxBytes >= 0 && q.bytes+int64(size) > times*q.maxBytes) {
 		return false
@@ -56,16 +67,40 @@ func (q *queue[T]) push(v T, size int) {
 }
 
 // pushDropping adds v and drops the oldest others until the limits are kept.
-// It returns how many.
+// It returns how many. v is not one to be kept.
 func (q *queue[T]) pushDropping(v T, size int) (dropped int) {
 	q.mu.Lock()
 	defer q.mu.Unlock()
 	q.add(v, size)
-	for n := len(q.items) - q.head; n > 1 && (q.maxItems >= 0 && n > q.maxItems || q.maxBytes >= 0 && q.bytes > q.maxBytes); n-- {
-		q.take()
+	for n := q.count(); n > 1 && (q.maxItems >= 0 && n > q.maxItems || q.maxBytes >= 0 && q.bytes > q.maxBytes); n-- {
+		q.dropOldest()
 		dropped++
 	}
 	return dropped
+}
+
+// dropOldest drops the first item that is not kept; there is one.
+func (q *queue[T]) dropOldest() {
+	at := q.head
+	for q.isKept(q.items[at].value) {
+		at++
+	}
+	oldest := q.items[at]
+	copy(q.items[q.head+1:at+1], q.items[q.head:at])
+	q.items[q.head] = oldest
+	q.take()
+}
+
+// drop drops everything that is not kept.
+func (q *queue[T]) drop() {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	q.items = slices.DeleteFunc(q.items[q.head:], func(i queued[T]) bool { return !q.isKept(i.value) })
+	q.head, q.bytes = 0, 0
+	for _, i := range q.items {
+		q.bytes += int64(i.size)
+	}
+	signal(q.room)
 }
 
 // unpop puts v first.
@@ -78,7 +113,7 @@ func (q *queue[T]) unpop(v T, size int) {
 	} else {
 		q.items = slices.Insert(q.items, 0, queued[T]{v, size})
 	}
-	q.bytes += int64(size)
+	q.note(v, size, 1)
 	signal(q.ready)
 }
 
@@ -98,15 +133,22 @@ func (q *queue[T]) pop() (v T, ok bool) {
 func (q *queue[T]) clear() {
 	q.mu.Lock()
 	defer q.mu.Unlock()
-	q.items, q.head, q.bytes = nil, 0, 0
+	q.items, q.head, q.bytes, q.keeps = nil, 0, 0, 0
 	signal(q.room)
 }
 
-// depth returns how much is in the queue.
+// depth returns how much is in the queue, kept values aside.
 func (q *queue[T]) depth() (items int, bytes int64) {
 	q.mu.Lock()
 	defer q.mu.Unlock()
-	return len(q.items) - q.head, q.bytes
+	return q.count(), q.bytes
+}
+
+// empty reports whether nothing is in the queue.
+func (q *queue[T]) empty() bool {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	return len(q.items) == q.head
 }
 
 // poke wakes whoever waits for room.
@@ -114,9 +156,22 @@ func (q *queue[T]) poke() { signal(q.room) }
 
 func (q *queue[T]) add(v T, size int) {
 	q.items = append(q.items, queued[T]{v, size})
-	q.bytes += int64(size)
+	q.note(v, size, 1)
 	signal(q.ready)
 }
+
+// count returns how many items the limits are about.
+func (q *queue[T]) count() int { return len(q.items) - q.head - q.keeps }
+
+// note notes that an item has come, by 1, or gone, by -1.
+func (q *queue[T]) note(v T, size, by int) {
+	q.bytes += int64(by * size)
+	if q.isKept(v) {
+		q.keeps += by
+	}
+}
+
+func (q *queue[T]) isKept(v T) bool { return q.kept != nil && q.kept(v) }
 
 // take removes the first item of a queue that is not empty. The space before
 // the head is reused once it is the larger part.
@@ -124,7 +179,7 @@ func (q *queue[T]) take() T {
 	first := q.items[q.head]
 	q.items[q.head] = queued[T]{}
 	q.head++
-	q.bytes -= int64(first.size)
+	q.note(first.value, first.size, -1)
 	switch {
 	case q.head == len(q.items):
 		q.items, q.head = q.items[:0], 0

@@ -1,7 +1,9 @@
 package protocol
 
 import (
+	"errors"
 	"fmt"
+	"time"
 
 	"github.com/aip-go/aip/messages"
 	"github.com/aip-go/aip/transport"
@@ -57,8 +59,8 @@ func (e *RegistrationError) Unwrap() error { return e.Err }
 
 // Retryable reports whether another attempt, on a new connection, can help. A
 // refusal counts as temporary, because the reference refuses a client whose
-// old connection it has not missed yet, and a target that is not online; wait
-// long enough between attempts. A peer whose first message is wrong does not
+// old connection it has not missed yet, and a target that is not online; see
+// [RegistrationError.RetryAfter]. A peer whose first message is wrong does not
 // speak AIP.
 func (e *RegistrationError) Retryable() bool {
 	switch e.Failure {
@@ -69,6 +71,29 @@ func (e *RegistrationError) Retryable() bool {
 	default:
 		return transport.Retryable(e.Err)
 	}
+}
+
+// refusedRetryAfter is how long to wait after a refusal. The reference refuses
+// a client as long as it holds on to that client's half-open old connection,
+// about 50 s (spec section 8, D4). Attempts in quick succession, such as those
+// of its own client after 2, 4 and 8 s (section 6.2), are used up by then; a
+// few at this distance are not. The refusal is a text for people, so that this
+// cause cannot be told from others.
+const refusedRetryAfter = 10 * time.Second
+
+// RetryAfter returns the least delay before another attempt, and whether there
+// is one: 10 seconds after a refusal, else what the cause asks for.
+func (e *RegistrationError) RetryAfter() (time.Duration, bool) {
+	if e.Failure == RegistrationRefused {
+		return refusedRetryAfter, true
+	}
+	var hint interface {
+		RetryAfter() (time.Duration, bool)
+	}
+	if errors.As(e.Err, &hint) {
+		return hint.RetryAfter()
+	}
+	return 0, false
 }
 
 // firstMessageError is a first message of a kind that cannot be the first.

@@ -25,6 +25,8 @@ import (
 //
 // Calls that wait when Run ends fail with the cause, or, when ctx ended, with
 // an error that matches [ErrNotRunning].
+//
+// An interruption is no end: see [AIPProtocol.OnInterrupted].
 func (p *AIPProtocol[Out, In]) Run(ctx context.Context) error {
 	if err := p.beginReading(); err != nil {
 		return err
@@ -77,7 +79,7 @@ func (r *run[Out, In]) read() {
 	r.ended = !stopped && !errors.Is(r.cause, transport.ErrNotConnected)
 	overflow := errors.Is(r.cause, ErrQueueFull)
 	if overflow {
-		r.p.queue.clear()
+		r.p.queue.drop()
 	}
 	if stopped {
 		r.p.calls.stop(fmt.Errorf("%w: it was stopped", ErrNotRunning), false)
@@ -145,10 +147,14 @@ func (p *AIPProtocol[Out, In]) sort(ctx context.Context, in inbound[In]) (inboun
 	return in, in.err != nil || in.message != nil
 }
 
-// enqueue puts in into the queue, as the policy says.
+// enqueue puts in into the queue, as the policy says. An interruption waits, if
+// another one is in the queue, as any message does when the queue is full.
 func (r *run[Out, In]) enqueue(watch context.Context, in inbound[In]) error {
-	q := r.p.queue
-	switch r.p.options.Queue.Policy {
+	q, policy := r.p.queue, r.p.options.Queue.Policy
+	if in.gap != nil {
+		policy = Block
+	}
+	switch policy {
 	case DropOldest:
 		if n := q.pushDropping(in, in.size); n > 0 {
 			r.p.lost.Add(uint64(n))
@@ -216,7 +222,7 @@ func (r *run[Out, In]) dispatch(ctx context.Context) {
 		case <-ctx.Done():
 			return
 		case <-r.finished:
-			if n, _ := r.p.queue.depth(); n == 0 {
+			if r.p.queue.empty() {
 				return
 			}
 		}

@@ -98,7 +98,7 @@ func StartTask(ctx context.Context, c *Client, request *messages.ClientMessage) 
 	task := &Task{sessionID: request.SessionID, end: end}
 	if err := task.accepted(ctx, ack); err != nil {
 		end.Release()
-		return nil, &CallError{Type: string(request.Type), Outcome: transport.Sent, Err: err}
+		return nil, &CallError{Type: string(request.Type), Outcome: ack.outcome(err), Err: err}
 	}
 	return task, nil
 }

@@ -99,9 +99,12 @@ const (
 	// Sent: the transport took the whole message over. This is not an
 	// acknowledgement by the peer.
 	Sent
+	// Acked: the peer has processed the message. Only a transport whose peer
+	// acknowledges messages reports it, to a [Receipt].
+	Acked
 )
 
-// String returns "not sent", "maybe sent" or "sent".
+// String returns "not sent", "maybe sent", "sent" or "acknowledged".
 func (o Outcome) String() string {
 	switch o {
 	case NotSent:
@@ -110,6 +113,8 @@ func (o Outcome) String() string {
 		return "maybe sent"
 	case Sent:
 		return "sent"
+	case Acked:
+		return "acknowledged"
 	default:
 		return fmt.Sprintf("outcome(%d)", int(o))
 	}
