@@ -110,6 +110,22 @@ func (a *Attempts) Do(ctx context.Context, cause error, try func(ctx context.Con
 	}
 }
 
+// once makes one attempt, without the strategy.
+func (a *Attempts) once(ctx context.Context, try func(ctx context.Context) error) error {
+	if !a.begin() {
+		return ErrBusy
+	}
+	a.tell(AttemptEvent{Kind: AttemptStarted, Attempt: 1})
+	err := try(ctx)
+	kind := AttemptSucceeded
+	if err != nil {
+		kind = AttemptFailed
+	}
+	a.tell(AttemptEvent{Kind: kind, Attempt: 1, Err: err})
+	a.end(err == nil)
+	return err
+}
+
 // ReconnectNow ends the wait before the next attempt, for example when the
 // network is known to be back. If an attempt is running, the wait after it is
 // left out. It does nothing when no Do runs. It does not begin the strategy

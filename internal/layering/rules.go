@@ -95,7 +95,7 @@ var Rules = []Rule{
 	{
 		Package: "resilience",
 		Why:     "reconnection is a matter of the contract, not of a network",
-		Allows:  []string{"messages", "transport", "protocol"},
+		Allows:  []string{"internal/jsonscan", "messages", "transport", "protocol"},
 		Modules: []string{zap},
 		Exposes: []string{zap},
 	},
