@@ -106,26 +106,32 @@ func (m *Machine) To(next State) error {
 	if !m.state.CanBecome(next) {
 		return &TransitionError{From: m.state, To: next}
 	}
+	m.enter(next)
+	return nil
+}
+
+// enter makes next the state. The machine is locked.
+func (m *Machine) enter(next State) {
 	m.state = next
 	if m.changed != nil {
 		close(m.changed)
 		m.changed = nil
 	}
-	return nil
 }
 
 // Reset leads from [Failed] to [Disconnected], as [Resetter] describes it.
 func (m *Machine) Reset() error {
 	m.mu.Lock()
-	state := m.state
-	m.mu.Unlock()
-	if state == Disconnected {
+	defer m.mu.Unlock()
+	switch m.state {
+	case Disconnected:
 		return nil
+	case Failed:
+		m.enter(Disconnected)
+		return nil
+	default:
+		return &TransitionError{From: m.state, To: Disconnected}
 	}
-	if state != Failed {
-		return &TransitionError{From: state, To: Disconnected}
-	}
-	return m.To(Disconnected)
 }
 
 // Wait waits until the state differs from from, as [StateWaiter] describes it.

@@ -3,6 +3,7 @@ package adapters
 import (
 	"bufio"
 	"bytes"
+	"errors"
 	"fmt"
 	"io"
 	"maps"
@@ -25,12 +26,16 @@ type hijacked struct {
 	err    error              // of writing the response
 }
 
-// hijack takes the connection over. On an error it has answered the request
-// with 501.
+// hijack takes the connection over. On an error it has answered the request:
+// with 501 where that is not supported, else with 500.
 func hijack(w http.ResponseWriter, wrap func(io.ReadWriteCloser) io.ReadWriteCloser) (*hijacked, error) {
 	conn, rw, err := http.NewResponseController(w).Hijack()
 	if err != nil {
-		http.Error(w, http.StatusText(http.StatusNotImplemented), http.StatusNotImplemented)
+		status := http.StatusInternalServerError
+		if errors.Is(err, errors.ErrUnsupported) {
+			status = http.StatusNotImplemented
+		}
+		http.Error(w, http.StatusText(status), status)
 		return nil, fmt.Errorf("adapters: the server's ResponseWriter, a %T, cannot be hijacked: %w", w, err)
 	}
 	// A client that does not wait for the response may have sent frames.

@@ -3,6 +3,7 @@ package adapters_test
 //lint:file-ignore SA1019 nhooyr.io/websocket is deprecated; it is one of the libraries that are adapted.
 
 import (
+	"bufio"
 	"context"
 	"errors"
 	"fmt"
@@ -277,6 +278,53 @@ func TestDialFails(t *testing.T) {
 				t.Errorf("Accept without hijacking: %v, status %d", err, w.Code)
 			}
 		})
+	}
+}
+
+// Protects: the goroutines of a connection whose handshake succeeded just when
+// its context ended; TestMain looks for them.
+func TestDialEndsTooLate(t *testing.T) {
+	for _, e := range []adapters.Engine{adapters.Nhooyr, adapters.Coder} {
+		t.Run(e.Name(), func(t *testing.T) {
+			s := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+				conn, err := e.Accept(w, r, adapters.AcceptOptions{})
+				if err != nil {
+					t.Errorf("Accept: %v", err)
+					return
+				}
+				_, _, _ = conn.NextReader() // It ends with the connection.
+				_ = conn.CloseNow()
+			}))
+			defer s.Close()
+			ctx, cancel := context.WithCancel(t.Context())
+			conn, _, err := e.Dial(ctx, s.URL, adapters.DialOptions{Client: s.Client(), Wrap: func(stream io.ReadWriteCloser) io.ReadWriteCloser {
+				cancel() // The server has answered.
+				return stream
+			}})
+			if conn != nil || !errors.Is(err, context.Canceled) {
+				t.Errorf("Dial: %v, %v", conn, err)
+			}
+		})
+	}
+}
+
+// broken is a writer whose connection cannot be taken over, for a reason of its
+// own.
+type broken struct{ http.ResponseWriter }
+
+var errBroken = errors.New("broken")
+
+func (broken) Hijack() (net.Conn, *bufio.ReadWriter, error) { return nil, nil, errBroken }
+
+// Protects: the client from a server that fails: the answer says so, and not
+// that there never will be a WebSocket.
+func TestHijackFails(t *testing.T) {
+	for _, e := range []adapters.Engine{adapters.Nhooyr, adapters.Coder} {
+		w := httptest.NewRecorder()
+		_, err := e.Accept(broken{w}, httptest.NewRequest(http.MethodGet, "/", nil), adapters.AcceptOptions{})
+		if !errors.Is(err, errBroken) || w.Code != http.StatusInternalServerError {
+			t.Errorf("%s: %v, status %d", e.Name(), err, w.Code)
+		}
 	}
 }
 

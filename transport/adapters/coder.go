@@ -26,6 +26,9 @@ func (coderEngine) Dial(ctx context.Context, url string, opts DialOptions) (Conn
 		CompressionMode: coderCompression(opts.Compression),
 	})
 	if err = d.finish(err); err != nil {
+		if conn != nil {
+			_ = conn.CloseNow() // Its stream is closed already.
+		}
 		return nil, response, err
 	}
 	return newCoder(conn, d.stream), response, nil

@@ -73,7 +73,9 @@ func (d *dialing) RoundTrip(r *http.Request) (*http.Response, error) {
 	return response, nil
 }
 
-// finish ends the dial, which had this result, and returns its real one.
+// finish ends the dial, which had this result, and returns its real one. When
+// that is the context's error there is a connection all the same, which the
+// caller drops.
 func (d *dialing) finish(err error) error {
 	if stopped := d.stop(); err == nil && !stopped {
 		err = d.ctx.Err()

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"io"
 	"net"
+	"os"
 	"strconv"
 	"sync"
 	"time"
@@ -153,6 +154,10 @@ func (c *gorillaConn) Ping(ctx context.Context) error {
 	}()
 	deadline, _ := ctx.Deadline()
 	if err := c.conn.WriteControl(websocket.PingMessage, []byte(content), deadline); err != nil {
+		var timeout net.Error
+		if errors.As(err, &timeout) && timeout.Timeout() && !errors.Is(err, os.ErrDeadlineExceeded) {
+			return context.DeadlineExceeded // It waited for another frame, and was not begun.
+		}
 		return err
 	}
 	select {

@@ -28,6 +28,9 @@ func (nhooyrEngine) Dial(ctx context.Context, url string, opts DialOptions) (Con
 		CompressionMode: nhooyrCompression(opts.Compression),
 	})
 	if err = d.finish(err); err != nil {
+		if conn != nil {
+			_ = conn.CloseNow() // Its stream is closed already.
+		}
 		return nil, response, err
 	}
 	return newNhooyr(conn, d.stream), response, nil

@@ -26,6 +26,7 @@ type AcceptOptions struct {
 	// pattern is matched with [path.Match] against the host of the Origin header
 	// with its port, as in "*.example.com", or, if it contains "://", against
 	// the scheme too, as in "https://example.com:8443"; without regard to case.
+	// The bracket of an IPv6 address is written as in `\[2001:db8::1]:8443`.
 	// Without patterns only pages from the host of the request may connect, and
 	// where that came over TLS only such as came over TLS themselves.
 	OriginPatterns []string

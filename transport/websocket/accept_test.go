@@ -44,7 +44,7 @@ func refused(t *testing.T, r *http.Request, opts *websocket.AcceptOptions, statu
 }
 
 // Protects: requests that are no handshakes: each gets the right answer.
-func TestR25NotWebSocket(t *testing.T) {
+func TestAcceptRefusesNonHandshakes(t *testing.T) {
 	for name, c := range map[string]struct {
 		change func(*http.Request)
 		status int
@@ -73,6 +73,15 @@ func TestR25NotWebSocket(t *testing.T) {
 	t.Run("no hijacking", func(t *testing.T) {
 		refused(t, handshake(), nil, http.StatusNotImplemented, errors.ErrUnsupported)
 	})
+	t.Run("hijacking fails", func(t *testing.T) {
+		fault := errors.New("the fault")
+		w := httptest.NewRecorder()
+		_, err := websocket.Accept(unhijackable{w, fault}, handshake(), nil)
+		var refusal *websocket.AcceptError
+		if !errors.As(err, &refusal) || !errors.Is(err, fault) || refusal.StatusCode != w.Code || w.Code != http.StatusInternalServerError {
+			t.Errorf("Accept: %v, answered with %d", err, w.Code)
+		}
+	})
 	t.Run("bad options", func(t *testing.T) {
 		w := refused(t, handshake(), &websocket.AcceptOptions{Options: &websocket.Options{CloseTimeout: -1}}, http.StatusInternalServerError, transport.ErrInvalidOptions)
 		if strings.Contains(w.Body.String(), "CloseTimeout") {
@@ -82,9 +91,17 @@ func TestR25NotWebSocket(t *testing.T) {
 	})
 }
 
+// unhijackable is a writer whose connection cannot be taken over just now.
+type unhijackable struct {
+	http.ResponseWriter
+	err error
+}
+
+func (w unhijackable) Hijack() (net.Conn, *bufio.ReadWriter, error) { return nil, nil, w.err }
+
 // Protects: users of browsers. Pages of other sites are refused unless they are
 // allowed, by host and by scheme.
-func TestR25Origin(t *testing.T) {
+func TestOrigin(t *testing.T) {
 	for _, c := range []struct {
 		origin   string
 		tls      bool
@@ -111,6 +128,9 @@ func TestR25Origin(t *testing.T) {
 		{origin: "http://other.example", patterns: []string{"*.other.example"}, ok: false},
 		{origin: "http://a.other.example:1", patterns: []string{"*.other.example"}, ok: false},
 		{origin: "http://a.other.example:1", patterns: []string{"no", "http://*.other.example:1"}, ok: true},
+		{origin: "http://[2001:DB8::1]:8080", patterns: []string{`\[2001:db8::1]:8080`}, ok: true},
+		{origin: "http://[2001:db8::1]:8080", patterns: []string{`http://\[2001:db8::*]:*`}, ok: true},
+		{origin: "http://[2001:db8::2]:8080", patterns: []string{`\[2001:db8::1]:8080`}, ok: false},
 		{origin: "http://evil.example", any: true, ok: true},
 		{origin: "null", any: true, ok: true},
 	} {
@@ -144,7 +164,7 @@ func (w *wrapped) WriteHeader(status int)      { w.status = status }
 func (w *wrapped) Unwrap() http.ResponseWriter { return w.w }
 
 // Protects: servers with middleware.
-func TestR25WrappedWriter(t *testing.T) {
+func TestAcceptWrappedWriter(t *testing.T) {
 	for name, engine := range engines {
 		t.Run(name, func(t *testing.T) {
 			url, accept := loopback(t, func(w http.ResponseWriter, r *http.Request) (transport.Transport, error) {
@@ -173,7 +193,7 @@ func TestR25WrappedWriter(t *testing.T) {
 
 // Protects: what middleware put into the response's header, and clients that do
 // not wait for it before they send.
-func TestR25EarlyFrames(t *testing.T) {
+func TestAcceptEarlyFrames(t *testing.T) {
 	for name, engine := range engines {
 		t.Run(name, func(t *testing.T) {
 			url, accept := loopback(t, func(w http.ResponseWriter, r *http.Request) (transport.Transport, error) {
@@ -211,7 +231,7 @@ func TestR25EarlyFrames(t *testing.T) {
 }
 
 // Protects: the connection's life, which is not the request's.
-func TestR02AcceptContext(t *testing.T) {
+func TestAcceptOutlivesRequest(t *testing.T) {
 	requests := make(chan context.Context, 1)
 	url, accept := loopback(t, func(w http.ResponseWriter, r *http.Request) (transport.Transport, error) {
 		requests <- r.Context()
@@ -233,7 +253,7 @@ func TestR02AcceptContext(t *testing.T) {
 }
 
 // Protects: subprotocols, which are offered and never required.
-func TestR25Subprotocols(t *testing.T) {
+func TestSubprotocols(t *testing.T) {
 	for name, engine := range engines {
 		t.Run(name, func(t *testing.T) {
 			for _, c := range []struct{ client, server, want string }{
@@ -276,7 +296,7 @@ func loopback(t testing.TB, accept func(http.ResponseWriter, *http.Request) (tra
 
 // Protects: connections over TLS, from the http.Client's configuration, and to
 // a server that prefers HTTP/2.
-func TestR25TLS(t *testing.T) {
+func TestTLS(t *testing.T) {
 	for name, engine := range engines {
 		t.Run(name, func(t *testing.T) {
 			accepted := make(chan transport.Transport, 1)

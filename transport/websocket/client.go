@@ -11,6 +11,7 @@ import (
 // itself goes on dialling, and with the TLS handshake, for later requests.
 func handshakeClient(client *http.Client, failed context.Context) *http.Client {
 	own := *client
+	own.CheckRedirect = redirects(client.CheckRedirect)
 	base := own.Transport
 	if base == nil {
 		base = http.DefaultTransport
@@ -29,6 +30,29 @@ func handshakeClient(client *http.Client, failed context.Context) *http.Client {
 	carrier.DialTLSContext = endWith(failed, carrier.DialTLSContext)
 	own.Transport = carrier
 	return &own
+}
+
+// maxRequests is how many requests one Connect makes when it is redirected, as
+// net/http has it; the engines would go on without end.
+const maxRequests = 10
+
+// redirects returns a redirect policy like the given one, nil for the usual,
+// that names no referrer: its query has credentials, and the next server may be
+// somebody else's.
+func redirects(policy func(*http.Request, []*http.Request) error) func(*http.Request, []*http.Request) error {
+	return func(r *http.Request, via []*http.Request) error {
+		if via[0].Header.Get("Referer") == "" {
+			r.Header.Del("Referer")
+		}
+		switch {
+		case policy != nil:
+			return policy(r, via)
+		case len(via) >= maxRequests:
+			return http.ErrUseLastResponse
+		default:
+			return nil
+		}
+	}
 }
 
 type dialFunc = func(ctx context.Context, network, address string) (net.Conn, error)

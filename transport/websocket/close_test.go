@@ -19,7 +19,7 @@ import (
 
 // Protects: the bound of Close: a peer that does not answer, or takes nothing,
 // does not stretch it, whatever is being sent and received.
-func TestR08CloseIsBounded(t *testing.T) {
+func TestCloseIsBounded(t *testing.T) {
 	const timeout = 3 * time.Second
 	for name, scene := range map[string]func(*testing.T, *place, *websocket.Transport, *sync.WaitGroup){
 		"silent peer": func(_ *testing.T, p *place, _ *websocket.Transport, _ *sync.WaitGroup) {
@@ -86,7 +86,7 @@ func TestR08CloseIsBounded(t *testing.T) {
 
 // Protects: reasons, which the peer gets whole up to 123 bytes, and cut at a
 // character beyond that.
-func TestR08Reason(t *testing.T) {
+func TestCloseReason(t *testing.T) {
 	eachEngine(t, func(t *testing.T, engine websocket.Engine) {
 		for reason, want := range map[string]string{
 			"bye":                    "bye",
@@ -110,7 +110,7 @@ func TestR08Reason(t *testing.T) {
 
 // Protects: codes. Those that may not be sent close nothing; those that tell of
 // a fault are told.
-func TestR08Codes(t *testing.T) {
+func TestCloseCodes(t *testing.T) {
 	eachEngine(t, func(t *testing.T, engine websocket.Engine) {
 		opts := &websocket.Options{Engine: engine}
 		_, client, server := pair(t, opts, opts)
@@ -135,7 +135,7 @@ func TestR08Codes(t *testing.T) {
 
 // Protects: messages around a close: what was sent before it arrives, and what
 // arrived before it can still be received.
-func TestR08CloseDelivers(t *testing.T) {
+func TestCloseDelivers(t *testing.T) {
 	eachEngine(t, func(t *testing.T, engine websocket.Engine) {
 		opts := &websocket.Options{Engine: engine}
 		p, client, server := pair(t, opts, opts)
@@ -171,7 +171,7 @@ func TestR08CloseDelivers(t *testing.T) {
 // Protects: the bound on the message that Close lets finish: then it is cut off
 // between two frames, the peer still gets the close frame, and nobody takes the
 // message for a whole one.
-func TestR08CloseCuts(t *testing.T) {
+func TestCloseCutsLongMessage(t *testing.T) {
 	eachEngine(t, func(t *testing.T, engine websocket.Engine) {
 		opts := &websocket.Options{Engine: engine}
 		p, client, server := pair(t, opts, opts)
@@ -202,7 +202,7 @@ func TestR08CloseCuts(t *testing.T) {
 
 // Protects: the end of a transport that lingers for its peer's sake. Close and
 // Abort end that, and a new connection does not wait for it.
-func TestR08Linger(t *testing.T) {
+func TestCloseEndsLingering(t *testing.T) {
 	eachEngine(t, func(t *testing.T, engine websocket.Engine) {
 		p := newPlace(t, &websocket.Options{Engine: engine, MaxMessageSize: 10})
 		client := p.rawClient(t)
@@ -220,6 +220,20 @@ func TestR08Linger(t *testing.T) {
 			t.Errorf("the state is %s", server.State())
 		}
 		is(t, "WaitClosed", server.WaitClosed(t.Context()), transport.ErrMessageTooLarge)
+	})
+}
+
+// Protects: the cause of an abort, which WaitClosed tells even if it looks like
+// that of a close.
+func TestAbortWithErrClosed(t *testing.T) {
+	eachEngine(t, func(t *testing.T, engine websocket.Engine) {
+		opts := &websocket.Options{Engine: engine}
+		_, client, _ := pair(t, opts, opts)
+		client.Abort(transport.ErrClosed)
+		is(t, "WaitClosed", client.WaitClosed(t.Context()), transport.ErrClosed, io.ErrUnexpectedEOF)
+		if client.State() != transport.Failed {
+			t.Errorf("the state is %s", client.State())
+		}
 	})
 }
 

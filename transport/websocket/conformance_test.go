@@ -31,14 +31,14 @@ func acceptGorilla(w http.ResponseWriter, r *http.Request, opts *websocket.Optio
 }
 
 // Protects: the contract, with each engine on both sides.
-func TestR20Conformance(t *testing.T) {
+func TestConformance(t *testing.T) {
 	for name, engine := range engines {
 		t.Run(name, func(t *testing.T) { conform(t, engine, acceptOwn, nil) })
 	}
 }
 
 // Protects: the contract, over TLS.
-func TestR20ConformanceTLS(t *testing.T) {
+func TestConformanceTLS(t *testing.T) {
 	server := httptest.NewUnstartedServer(nil)
 	server.StartTLS()
 	config := server.TLS.Clone()
@@ -48,7 +48,7 @@ func TestR20ConformanceTLS(t *testing.T) {
 }
 
 // Protects: the contract, with what gorilla accepts on the server's side.
-func TestR20ConformanceGorilla(t *testing.T) {
+func TestConformanceGorilla(t *testing.T) {
 	conform(t, websocket.EngineNhooyr, acceptGorilla, nil)
 }
 
@@ -87,7 +87,7 @@ func conform(t *testing.T, engine websocket.Engine, accept acceptor, config *tls
 }
 
 // Protects: the contract, on sockets, with the default client.
-func TestR20ConformanceSockets(t *testing.T) {
+func TestConformanceSockets(t *testing.T) {
 	transporttest.Run(t, transporttest.Harness{
 		Carrier:  transporttest.Sockets,
 		Features: transporttest.AllFeatures,

@@ -230,7 +230,7 @@ func (c *conn) wait(ctx context.Context) error {
 // asked reports whether a connection ended because somebody asked for it: this
 // side, or the peer with a code that tells of no fault.
 func asked(cause *transport.CloseError) bool {
-	return cause.Clean() || errors.Is(cause, transport.ErrClosed)
+	return cause.Clean() || cause.Code != transport.StatusAbnormal && errors.Is(cause, transport.ErrClosed)
 }
 
 // backlog returns what waits.

@@ -79,8 +79,7 @@ func (s *settings) request(ctx context.Context, address string) (*http.Request, 
 		if u.RawQuery != "" {
 			u.RawQuery += "&"
 		}
-		// A plus sign means a space to some servers only.
-		u.RawQuery += "token=" + strings.ReplaceAll(url.QueryEscape(s.Token), "+", "%20")
+		u.RawQuery += "token=" + escape(s.Token)
 	}
 	request, err := http.NewRequestWithContext(ctx, http.MethodGet, u.String(), nil)
 	if err != nil {
@@ -95,6 +94,12 @@ func (s *settings) request(ctx context.Context, address string) (*http.Request, 
 		}
 	}
 	return request, nil
+}
+
+// escape returns a value for a query, without plus signs, which mean a space to
+// some servers only.
+func escape(value string) string {
+	return strings.ReplaceAll(url.QueryEscape(value), "+", "%20")
 }
 
 // parseURL checks an address. Its errors quote nothing, because anything in it
@@ -128,7 +133,9 @@ func (s *settings) dialError(ctx context.Context, request *http.Request, respons
 		}
 		err = named.Err
 	}
-	err = conceal(err, s.Token, url.QueryEscape(s.Token), request.URL.RawQuery)
+	// The longest first, which contain others.
+	password, _ := request.URL.User.Password()
+	err = conceal(err, request.URL.RawQuery, request.URL.User.String(), password, escape(s.Token), url.QueryEscape(s.Token), s.Token)
 	if response == nil {
 		return err
 	}

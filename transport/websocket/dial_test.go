@@ -16,17 +16,13 @@ import (
 	"testing/synctest"
 	"time"
 
-	"go.uber.org/zap"
-	"go.uber.org/zap/zapcore"
-	"go.uber.org/zap/zaptest/observer"
-
 	"github.com/aip-go/aip/transport"
 	"github.com/aip-go/aip/transport/websocket"
 )
 
 // Protects: the reasons of failed connects, each of a type of its own, and
 // whether to try again.
-func TestR21FailedConnects(t *testing.T) {
+func TestFailedConnects(t *testing.T) {
 	eachEngine(t, func(t *testing.T, engine websocket.Engine) {
 		p := newPlace(t, &websocket.Options{Engine: engine})
 		status := func(addr string, status int, header ...string) {
@@ -137,7 +133,7 @@ func TestInvalidOptions(t *testing.T) {
 
 // Protects: a Connect that is ended from outside: by its context, by Close and
 // by Abort. Nothing is left of it.
-func TestR21AbortedConnects(t *testing.T) {
+func TestAbortedConnects(t *testing.T) {
 	fault := errors.New("the fault")
 	for name, end := range map[string]struct {
 		run  func(context.CancelFunc, *websocket.Transport)
@@ -186,159 +182,8 @@ func TestR21AbortedConnects(t *testing.T) {
 	}
 }
 
-// Protects: credentials. They reach the server, percent-encoded where that is
-// due, and no error and no log.
-func TestR12Credentials(t *testing.T) {
-	const token = "se cr+et/ü&x"
-	for name, engine := range engines {
-		t.Run(name, func(t *testing.T) {
-			core, logs := observer.New(zapcore.DebugLevel)
-			var mu sync.Mutex
-			var hooked []string
-			opts := func() *websocket.Options {
-				return &websocket.Options{
-					Engine: engine, Token: token, Logger: zap.New(core), Header: http.Header{"X-Own": {"mine"}},
-					Authorize: func(_ context.Context, r *http.Request) error {
-						r.Header.Set("Authorization", "Bearer "+token)
-						return nil
-					},
-					Hooks: websocket.Hooks{Dial: func(url string, _ time.Duration, err error) {
-						mu.Lock()
-						defer mu.Unlock()
-						hooked = append(hooked, fmt.Sprint(url, err))
-					}},
-				}
-			}
-			var seen *http.Request
-			url, accept := loopback(t, func(w http.ResponseWriter, r *http.Request) (transport.Transport, error) {
-				seen = r
-				if r.URL.Path == "/refuse" {
-					w.WriteHeader(http.StatusForbidden)
-					return nil, errors.New("refused")
-				}
-				if r.URL.Path == "/redirect" {
-					http.Redirect(w, r, "ftp://elsewhere/?"+r.URL.RawQuery, http.StatusFound)
-					return nil, errors.New("redirected")
-				}
-				return websocket.Accept(w, r, &websocket.AcceptOptions{Options: opts()})
-			})
-			client := websocket.New(opts())
-			if err := client.Connect(t.Context(), url+"/ws?a=b&token=other"); err != nil {
-				t.Fatal(err)
-			}
-			server, err := accept(t.Context())
-			if err != nil {
-				t.Fatal(err)
-			}
-			if got := seen.URL.Query()["token"]; len(got) != 2 || got[1] != token {
-				t.Errorf("the server got the tokens %q", got)
-			}
-			if strings.Contains(seen.URL.RawQuery, "+") {
-				t.Errorf("the query %q has a plus sign", seen.URL.RawQuery)
-			}
-			if seen.Header.Get("Authorization") != "Bearer "+token || seen.Header.Get("X-Own") != "mine" {
-				t.Errorf("the server got the header %v", seen.Header)
-			}
-			var errs []error
-			closeAll(t, client, server)
-			for _, address := range []string{
-				url + "/refuse?token=" + "hidden", "http" + strings.TrimPrefix(url, "ws") + "/redirect", "ws://user:hidden@127.0.0.1:1/?hidden",
-				"ws://%hidden", "ftp://x/?hidden", "ws://x:hidden/", "ws://127.0.0.1:1/#hidden",
-			} {
-				client := websocket.New(opts())
-				errs = append(errs, client.Connect(t.Context(), address))
-				errs = append(errs, client.Send(t.Context(), nil), client.Connect(t.Context(), address))
-			}
-			texts := hooked
-			for _, err := range errs {
-				texts = append(texts, fmt.Sprint(err))
-			}
-			for _, entry := range logs.All() {
-				texts = append(texts, fmt.Sprint(entry.Message, entry.ContextMap()))
-			}
-			if logs.Len() < 4 {
-				t.Errorf("only %d lines were logged", logs.Len())
-			}
-			for _, text := range texts {
-				for _, secret := range []string{"hidden", token, "se%20cr", "se+cr", "cr%2Bet", "other"} {
-					if strings.Contains(text, secret) {
-						t.Errorf("%q contains %q", text, secret)
-					}
-				}
-			}
-		})
-	}
-}
-
-// talkative fails and tells all it knows.
-type talkative struct{}
-
-func (talkative) RoundTrip(r *http.Request) (*http.Response, error) {
-	return nil, fmt.Errorf("no luck with %s, %s", r.URL, r.URL.Query().Get("token"))
-}
-
-// Protects: credentials from the errors of somebody's transport.
-func TestR12TalkativeTransport(t *testing.T) {
-	client := websocket.New(&websocket.Options{Token: "se cret", HTTPClient: &http.Client{Transport: talkative{}}})
-	err := client.Connect(t.Context(), "ws://server/?key=hidden")
-	if err == nil || !strings.Contains(err.Error(), "no luck") {
-		t.Errorf("Connect: %v", err)
-	}
-	for _, secret := range []string{"se cret", "se%20cret", "se+cret", "hidden"} {
-		if strings.Contains(err.Error(), secret) {
-			t.Errorf("%q contains %q", err, secret)
-		}
-	}
-}
-
-// Protects: credentials that change: they are asked for at every Connect.
-func TestR12CredentialsPerAttempt(t *testing.T) {
-	calls := 0
-	fault := errors.New("no credentials today")
-	var tokens []string
-	url, accept := loopback(t, func(w http.ResponseWriter, r *http.Request) (transport.Transport, error) {
-		tokens = append(tokens, r.URL.Query().Get("token"))
-		return websocket.Accept(w, r, nil)
-	})
-	client := websocket.New(&websocket.Options{Authorize: func(ctx context.Context, r *http.Request) error {
-		calls++
-		if calls == 2 {
-			return fault
-		}
-		if _, bounded := ctx.Deadline(); !bounded {
-			t.Error("Authorize is not bounded")
-		}
-		query := r.URL.Query()
-		query.Set("token", fmt.Sprint("fresh ", calls))
-		r.URL.RawQuery = query.Encode()
-		return nil
-	}})
-	for i := range 3 {
-		err := client.Connect(t.Context(), url)
-		if i == 1 {
-			is(t, "Connect", err, fault)
-			if err := client.Reset(); err != nil {
-				t.Fatal(err)
-			}
-			continue
-		}
-		if err != nil {
-			t.Fatal(err)
-		}
-		server, err := accept(t.Context())
-		if err != nil {
-			t.Fatal(err)
-		}
-		usable(t, client, server)
-		closeAll(t, client, server)
-	}
-	if fmt.Sprint(tokens) != "[fresh 1 fresh 3]" {
-		t.Errorf("the server got %q", tokens)
-	}
-}
-
 // Protects: networks behind a proxy, which the http.Client knows.
-func TestR25Proxy(t *testing.T) {
+func TestConnectThroughProxy(t *testing.T) {
 	for name, engine := range engines {
 		t.Run(name, func(t *testing.T) {
 			address, accept := loopback(t, func(w http.ResponseWriter, r *http.Request) (transport.Transport, error) {
@@ -444,7 +289,7 @@ func connectThrough(ctx context.Context, proxy, addr string) (net.Conn, error) {
 
 // Protects: what was dialled with the default client: nothing of a Connect that
 // failed goes on.
-func TestR21DefaultClient(t *testing.T) {
+func TestDefaultClientLeavesNothing(t *testing.T) {
 	l, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
 		t.Fatal(err)
@@ -483,7 +328,7 @@ func TestR21DefaultClient(t *testing.T) {
 
 // Protects: servers from clients that were refused: their connections do not
 // stay.
-func TestR21RefusedConnection(t *testing.T) {
+func TestRefusedConnectionIsClosed(t *testing.T) {
 	l, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
 		t.Fatal(err)

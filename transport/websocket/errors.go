@@ -77,7 +77,7 @@ func (e *HandshakeError) Retryable() bool {
 // 9110 section 10.2.3), and whether it does.
 func (e *HandshakeError) RetryAfter() (time.Duration, bool) {
 	value := e.Header.Get("Retry-After")
-	if seconds, err := strconv.Atoi(value); err == nil && seconds >= 0 {
+	if seconds, err := strconv.ParseInt(value, 10, 64); err == nil && seconds >= 0 {
 		return time.Duration(min(seconds, 1<<31)) * time.Second, true
 	}
 	if at, err := http.ParseTime(value); err == nil {

@@ -37,6 +37,10 @@ func (p *frameParser) opcode() byte { return p.header[0] & opMask }
 // isControl reports whether the latest bytes belong to a control frame.
 func (p *frameParser) isControl() bool { return p.opcode() >= opClose }
 
+// isMasked reports whether the latest bytes belong to a frame that is known to
+// be masked.
+func (p *frameParser) isMasked() bool { return p.have >= 2 && p.header[1]&maskBit != 0 }
+
 // next returns how many of the bytes, at least one, belong to one frame, and
 // whether that frame ends with them. There must be at least one byte.
 func (p *frameParser) next(b []byte) (n int, end bool) {

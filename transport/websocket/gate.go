@@ -34,7 +34,8 @@ var errCloseSent = errors.New("websocket: a close frame was sent before")
 //   - what several senders wrote goes out in one piece;
 //   - messages of the engine can be made fragments of one message.
 //
-// Reads go straight to the network; any byte that arrives is a sign of life.
+// Reads go straight to the network; any byte that arrives is a sign of life. A
+// client's look for masked frames, which the engines do not mind.
 type gate struct {
 	conn   io.ReadWriteCloser
 	client bool
@@ -47,6 +48,10 @@ type gate struct {
 	flushing chan struct{}
 	dead     chan struct{} // closed by kill
 
+	// Of Read, which one goroutine calls.
+	arrived frameParser
+	masked  bool // a masked frame arrived
+
 	mu      sync.Mutex // held for moments only
 	frames  frameParser
 	part    part    // what the engine's messages are to become
@@ -54,7 +59,7 @@ type gate struct {
 	whole   int     // the bytes of the buffer that are whole frames
 	closing bool    // a close frame is in the buffer or was written
 	dropped bool    // data was dropped because of that
-	kicked  bool    // a goroutine that will flush was started
+	kicked  bool    // a goroutine was started that has yet to take control frames
 	killed  bool
 	readErr error // the first error of the network
 	sendErr error
@@ -71,11 +76,23 @@ func newGate(conn io.ReadWriteCloser, client bool) *gate {
 // and io.ErrUnexpectedEOF in the last one if it is compressed.
 var errEnded = errors.New("websocket: the network connection has ended")
 
+// errMasked is a masked frame from a server (RFC 6455 section 5.1).
+var errMasked = errors.New("websocket: the server sent a masked frame")
+
 // Read reads from the network.
 func (g *gate) Read(p []byte) (int, error) {
+	if g.masked {
+		return 0, errMasked
+	}
 	n, err := g.conn.Read(p)
 	if n > 0 && !g.seen.Load() {
 		g.seen.Store(true)
+	}
+	if g.client {
+		if ok := g.unmasked(p[:n]); ok < n {
+			g.masked = true
+			return ok, errMasked
+		}
 	}
 	if err != nil {
 		g.mu.Lock()
@@ -86,6 +103,18 @@ func (g *gate) Read(p []byte) (int, error) {
 		err = errEnded
 	}
 	return n, err
+}
+
+// unmasked returns how many of the bytes come before the first masked frame.
+func (g *gate) unmasked(b []byte) int {
+	for at := 0; at < len(b); {
+		n, _ := g.arrived.next(b[at:])
+		if g.arrived.isMasked() {
+			return at
+		}
+		at += n
+	}
+	return len(b)
 }
 
 // Write takes over what the engine writes. Data is sent by the next flush,
@@ -165,10 +194,10 @@ func (g *gate) add(some []byte, end bool) {
 	}
 }
 
-// kick has the buffer flushed by a goroutine.
+// kick has the buffer flushed by a goroutine, unless one waits to do so.
 func (g *gate) kick() {
 	if !g.kicked {
-		g.kicked = g.spawn(func() { _ = g.flush() }) // Who has an interest in the error meets it as well.
+		g.kicked = g.spawn(g.flushControl)
 	}
 }
 

@@ -9,44 +9,74 @@ import (
 // a frame of maxFragment.
 const maxWrite = 2 * maxFragment
 
-// flush writes all whole frames to the network and returns when they and those
-// that came meanwhile are written, or with the error of the network, or with
-// errCloseSent when data was dropped.
+// flush writes all frames to the network that are whole when its turn comes. It
+// returns the error of the network, or errCloseSent when data was dropped.
 func (g *gate) flush() error {
-	select {
-	case g.flushing <- struct{}{}:
-	case <-g.dead:
+	if !g.enter() {
 		return net.ErrClosed
 	}
-	defer func() { <-g.flushing }()
-	for {
-		out, err := g.take()
-		if out == nil {
-			return err
-		}
-		err = g.send(out.b)
+	defer g.leave()
+	return g.writeOut()
+}
+
+// flushControl is the goroutine that kick starts. It writes once only, like
+// every flush: control frames that come meanwhile have the next one started,
+// which takes turns with the senders.
+func (g *gate) flushControl() {
+	if !g.enter() {
+		return
+	}
+	defer g.leave()
+	g.mu.Lock()
+	g.kicked = false
+	g.mu.Unlock()
+	_ = g.writeOut() // Who has an interest in the error meets it as well.
+}
+
+// enter waits for the turn to write to the network. It reports false after
+// kill.
+func (g *gate) enter() bool {
+	select {
+	case g.flushing <- struct{}{}:
+		return true
+	case <-g.dead:
+		return false
+	}
+}
+
+func (g *gate) leave() { <-g.flushing }
+
+// writeOut writes the whole frames; the caller has the turn.
+func (g *gate) writeOut() error {
+	out := g.take()
+	if out != nil {
+		err := g.send(out.b)
 		out.free()
 		if err != nil {
 			g.fail(err)
 		}
 	}
-}
-
-// take takes the whole frames out of the buffer. Without any it returns what
-// flush is to return.
-func (g *gate) take() (*buffer, error) {
 	g.mu.Lock()
 	defer g.mu.Unlock()
-	g.kicked = false
 	switch {
 	case g.killed:
-		return nil, net.ErrClosed
+		return net.ErrClosed
 	case g.sendErr != nil:
-		return nil, g.sendErr
-	case g.whole == 0 && g.dropped:
-		return nil, errCloseSent
-	case g.whole == 0:
-		return nil, nil
+		return g.sendErr
+	case g.dropped:
+		return errCloseSent
+	default:
+		return nil
+	}
+}
+
+// take takes the whole frames out of the buffer, if there are any that can be
+// written.
+func (g *gate) take() *buffer {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	if g.killed || g.sendErr != nil || g.whole == 0 {
+		return nil
 	}
 	out := g.buffer
 	g.buffer = nil
@@ -56,7 +86,7 @@ func (g *gate) take() (*buffer, error) {
 	}
 	out.b = out.b[:g.whole]
 	g.whole = 0
-	return out, nil
+	return out
 }
 
 // send writes to the network.

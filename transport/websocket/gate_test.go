@@ -239,6 +239,47 @@ func TestGateStuckNetwork(t *testing.T) {
 	})
 }
 
+// Protects: senders and memory from a peer that pings without end and reads
+// everything: a flush ends, and no more goroutines wait to flush than one.
+func TestGateEndlessPings(t *testing.T) {
+	const most = 100
+	w := &wire{}
+	g := newGate(w, false)
+	g.seen = new(atomic.Bool)
+	g.watch = newWatch(0, nil)
+	var waiting []func() // goroutines that have not run yet
+	g.spawn = func(f func()) bool {
+		waiting = append(waiting, f)
+		return true
+	}
+	writes := 0
+	w.write = func(p []byte) (int, error) {
+		if writes++; writes < most {
+			for range 2 { // Pings arrive while this is written.
+				write(t, g, frame(pong, false, nil))
+			}
+		}
+		return len(p), nil
+	}
+	data := frame(text, false, []byte("data"))
+	write(t, g, data)
+	if err := g.flush(); err != nil || writes != 1 {
+		t.Errorf("a sender's flush: %v, %d writes", err, writes)
+	}
+	for len(waiting) > 0 {
+		if len(waiting) > 1 {
+			t.Fatalf("%d goroutines wait", len(waiting))
+		}
+		f := waiting[0]
+		waiting = nil
+		f()
+	}
+	if size := len(data) + 2*(most-1)*len(frame(pong, false, nil)); writes != most || len(w.bytes()) != size {
+		t.Errorf("%d bytes in %d writes, want %d in %d", len(w.bytes()), writes, size, most)
+	}
+	g.kill()
+}
+
 func TestGateRead(t *testing.T) {
 	results := []error{nil, io.EOF, net.ErrClosed}
 	w := &wire{read: func(p []byte) (int, error) {

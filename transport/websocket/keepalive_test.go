@@ -17,7 +17,7 @@ import (
 
 // Protects: a program that takes its time. Pings are answered meanwhile, and
 // messages arrive.
-func TestR04BusyHandler(t *testing.T) {
+func TestBusyHandlerStaysAlive(t *testing.T) {
 	eachEngine(t, func(t *testing.T, engine websocket.Engine) {
 		opts := &websocket.Options{Engine: engine, PingInterval: 20 * time.Second, PingTimeout: 20 * time.Second}
 		_, client, server := pair(t, opts, opts)
@@ -49,7 +49,7 @@ func TestR04BusyHandler(t *testing.T) {
 // Protects: a program that does not take what was received. Its queue is
 // bounded, the peer waits, and the program's own slowness is not taken for the
 // peer's death.
-func TestR18FullQueue(t *testing.T) {
+func TestFullReceiveQueue(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		var full []transport.Backlog
 		opts := &websocket.Options{
@@ -85,7 +85,7 @@ func TestR18FullQueue(t *testing.T) {
 }
 
 // Protects: the detection of a peer that has vanished without a word.
-func TestR05HalfOpen(t *testing.T) {
+func TestHalfOpenIsFound(t *testing.T) {
 	for _, direction := range [][]transporttest.Direction{{transporttest.ToServer}, {transporttest.ToClient}, transporttest.Directions} {
 		t.Run(fmt.Sprint(direction), func(t *testing.T) {
 			eachEngine(t, func(t *testing.T, engine websocket.Engine) {
@@ -113,7 +113,7 @@ func TestR05HalfOpen(t *testing.T) {
 }
 
 // Protects: connections behind proxies that drop what is idle for a minute.
-func TestR06IdleProxy(t *testing.T) {
+func TestIdleProxy(t *testing.T) {
 	eachEngine(t, func(t *testing.T, engine websocket.Engine) {
 		p, client, server := pair(t, &websocket.Options{Engine: engine}, &websocket.Options{Engine: engine, PingInterval: -1})
 		link := p.link()
@@ -141,7 +141,7 @@ func TestR06IdleProxy(t *testing.T) {
 
 // Protects: the times of the pings: jitter makes the intervals shorter only,
 // and differently for each connection.
-func TestR06Jitter(t *testing.T) {
+func TestPingJitter(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		const interval = 20 * time.Second
 		intervals := make(map[time.Duration]bool)
@@ -175,7 +175,7 @@ func TestR06Jitter(t *testing.T) {
 
 // Protects: peers that are alive though they do not answer pings, and large
 // messages that are still on their way: any byte is a sign of life.
-func TestR03AnyByteIsLife(t *testing.T) {
+func TestAnyByteIsLife(t *testing.T) {
 	eachEngine(t, func(t *testing.T, engine websocket.Engine) {
 		p := newPlace(t, &websocket.Options{Engine: engine, PingInterval: 10 * time.Second, PingTimeout: 10 * time.Second})
 		client := p.rawClient(t)
@@ -198,7 +198,7 @@ func TestR03AnyByteIsLife(t *testing.T) {
 }
 
 // Protects: peers' pings, in mid-message as well, and several of them.
-func TestR03PingsAreAnswered(t *testing.T) {
+func TestPingsAreAnswered(t *testing.T) {
 	eachEngine(t, func(t *testing.T, engine websocket.Engine) {
 		p := newPlace(t, &websocket.Options{Engine: engine, PingInterval: -1})
 		client := p.rawClient(t)
@@ -223,6 +223,48 @@ func TestR03PingsAreAnswered(t *testing.T) {
 	})
 }
 
+// Protects: peers' pings, and memory, while many messages are sent that stay
+// together.
+func TestPingsAreAnsweredBetweenFrames(t *testing.T) {
+	eachEngine(t, func(t *testing.T, engine websocket.Engine) {
+		p := newPlace(t, &websocket.Options{Engine: engine, PingInterval: -1})
+		client := p.rawClient(t)
+		accepted, err := p.accept(t.Context())
+		if err != nil {
+			t.Fatal(err)
+		}
+		server := accepted.(*websocket.Transport)
+		p.link().Stall(transporttest.ToClient)
+		frames := make([]transport.Frame, 100)
+		for i := range frames {
+			frames[i] = transport.Frame{Kind: transport.Binary, Data: make([]byte, 60<<10)}
+		}
+		var wg sync.WaitGroup
+		wg.Go(func() {
+			if err := server.SendFrames(t.Context(), frames...); err != nil {
+				t.Errorf("SendFrames: %v", err)
+			}
+		})
+		synctest.Wait()
+		client.send(rawFrame{fin: true, opcode: opPing})
+		synctest.Wait()
+		p.link().Resume(transporttest.ToClient)
+		pongAt := -1
+		for got := 0; got < len(frames); {
+			if f := client.next(); f.opcode == opBinary {
+				got++
+			} else {
+				pongAt = got
+			}
+		}
+		if pongAt < 0 || pongAt > 8 {
+			t.Errorf("the answer came after %d messages", pongAt)
+		}
+		wg.Wait()
+		closeRaw(t, client, server)
+	})
+}
+
 // closeRaw closes a transport whose peer is raw.
 func closeRaw(t testing.TB, raw *rawConn, at transport.Transport) {
 	t.Helper()
@@ -239,7 +281,7 @@ func closeRaw(t testing.TB, raw *rawConn, at transport.Transport) {
 
 // Protects: a peer that pings without end and reads nothing. What it is owed
 // does not pile up.
-func TestR18PingFlood(t *testing.T) {
+func TestPingFloodIsBounded(t *testing.T) {
 	eachEngine(t, func(t *testing.T, engine websocket.Engine) {
 		p := newPlace(t, &websocket.Options{Engine: engine, PingInterval: -1, WriteTimeout: time.Minute})
 		client := p.rawClient(t)
@@ -270,7 +312,7 @@ func TestR18PingFlood(t *testing.T) {
 }
 
 // Protects: Ping, whose context bounds the call and nothing else.
-func TestR02PingContext(t *testing.T) {
+func TestPingContext(t *testing.T) {
 	eachEngine(t, func(t *testing.T, engine websocket.Engine) {
 		opts := &websocket.Options{Engine: engine, PingInterval: -1, PingTimeout: 10 * time.Second}
 		p, client, server := pair(t, opts, opts)
@@ -297,7 +339,7 @@ func TestR02PingContext(t *testing.T) {
 }
 
 // Protects: the cost of an idle connection, in goroutines.
-func TestR23IdleGoroutines(t *testing.T) {
+func TestIdleGoroutines(t *testing.T) {
 	for name, most := range map[string]int{"nhooyr": 2, "coder": 1} {
 		t.Run(name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {

@@ -20,7 +20,7 @@ import (
 
 // Protects: the limit on messages, at its edges, in one frame and in many,
 // above and below what is received as a stream.
-func TestR07ReadLimit(t *testing.T) {
+func TestReadLimit(t *testing.T) {
 	for _, limit := range []int{1, 125, 64 << 10, 200_000, 2 << 20} {
 		for _, fragment := range []int{1 << 30, 10_000} {
 			t.Run(fmt.Sprintf("%d in %d", limit, fragment), func(t *testing.T) {
@@ -81,7 +81,7 @@ func (c *rawConn) sendMessage(size, fragment int) {
 // Protects: the sender of a message that is too large for its peer. It is told
 // so, although its own write may have failed before, so that it does not try
 // again for ever.
-func TestR07SenderLearns(t *testing.T) {
+func TestSenderLearnsOfLimit(t *testing.T) {
 	eachEngine(t, func(t *testing.T, engine websocket.Engine) {
 		for _, size := range []int{100_000, 10 << 20} {
 			_, client, server := pair(t, &websocket.Options{Engine: engine}, &websocket.Options{Engine: engine, MaxMessageSize: 1000})
@@ -100,7 +100,7 @@ func TestR07SenderLearns(t *testing.T) {
 
 // Protects: the reason why the peer closed, which may arrive after a write has
 // failed for it.
-func TestR07LateReason(t *testing.T) {
+func TestLateCloseReason(t *testing.T) {
 	eachEngine(t, func(t *testing.T, engine websocket.Engine) {
 		p := newPlace(t, nil)
 		conns := p.rawServer(t, "raw:80")
@@ -124,7 +124,7 @@ func TestR07LateReason(t *testing.T) {
 }
 
 // Protects: a server that allows little before it knows its client.
-func TestR07SetReadLimit(t *testing.T) {
+func TestSetReadLimit(t *testing.T) {
 	eachEngine(t, func(t *testing.T, engine websocket.Engine) {
 		_, client, server := pair(t, &websocket.Options{Engine: engine}, &websocket.Options{Engine: engine, MaxMessageSize: 100})
 		usable(t, client, server)
@@ -146,7 +146,7 @@ func TestR07SetReadLimit(t *testing.T) {
 
 // Protects: the same from the first byte on; SetReadLimit after Accept may be
 // too late for the first message.
-func TestR07FirstReadLimit(t *testing.T) {
+func TestFirstReadLimit(t *testing.T) {
 	eachEngine(t, func(t *testing.T, engine websocket.Engine) {
 		_, client, server := pair(t, &websocket.Options{Engine: engine}, &websocket.Options{Engine: engine, ReadLimit: 100, MaxMessageSize: 1000})
 		if err := server.Send(t.Context(), make([]byte, 1000)); err != nil {
@@ -164,7 +164,7 @@ func TestR07FirstReadLimit(t *testing.T) {
 }
 
 // Protects: memory from messages that are small on the wire only.
-func TestR24Bomb(t *testing.T) {
+func TestCompressionBomb(t *testing.T) {
 	var bomb bytes.Buffer
 	w, err := flate.NewWriter(&bomb, flate.BestSpeed)
 	if err != nil {
@@ -201,7 +201,7 @@ func TestR24Bomb(t *testing.T) {
 }
 
 // Protects: compression, which is off unless both sides want it.
-func TestR24Compression(t *testing.T) {
+func TestCompression(t *testing.T) {
 	message := strings.Repeat("AIP AIP AIP ", 10_000)
 	for _, on := range []bool{false, true} {
 		t.Run(fmt.Sprint(on), func(t *testing.T) {
@@ -330,6 +330,56 @@ func TestProtocolErrors(t *testing.T) {
 	}
 }
 
+// Protects: clients from masked frames, which a server must not send (RFC 6455
+// section 5.1): the engines would deliver the bytes as they are on the wire.
+func TestMaskedByServer(t *testing.T) {
+	for name, frame := range map[string]rawFrame{
+		"message":       {fin: true, opcode: opBinary, payload: []byte("data")},
+		"empty message": {fin: true, opcode: opBinary},
+		"ping":          {fin: true, opcode: opPing, payload: []byte("ping")},
+	} {
+		for _, atOnce := range []bool{true, false} {
+			t.Run(fmt.Sprintf("%s/at once %v", name, atOnce), func(t *testing.T) {
+				eachEngine(t, func(t *testing.T, engine websocket.Engine) {
+					p := newPlace(t, nil)
+					conns := p.rawServer(t, "raw:80")
+					client := p.client(&websocket.Options{Engine: engine})
+					if err := client.Connect(t.Context(), "ws://raw/"); err != nil {
+						t.Fatal(err)
+					}
+					server := <-conns
+					wire := append(rawFrame{fin: true, opcode: opBinary, payload: []byte("before")}.bytes(false), frame.bytes(true)...)
+					for len(wire) > 0 {
+						n := len(wire)
+						if !atOnce {
+							n = 1
+						}
+						server.write(wire[:n])
+						wire = wire[n:]
+						synctest.Wait()
+					}
+					if got, err := client.ReceiveFrame(t.Context()); err != nil || string(got.Data) != "before" {
+						t.Errorf("ReceiveFrame: %q, %v", got.Data, err)
+					}
+					got, err := client.ReceiveFrame(t.Context())
+					if err == nil {
+						t.Fatalf("received %q", got.Data)
+					}
+					is(t, "ReceiveFrame", err, websocket.ErrProtocol)
+					closedWith(t, "ReceiveFrame", err, transport.StatusProtocolError, false)
+					if f := server.next(); f.opcode != opClose || f.payload[1] != 0xEA {
+						t.Errorf("the peer was told %x %q", f.opcode, f.payload)
+					}
+					if err := server.Close(); err != nil {
+						t.Error(err)
+					}
+					closeAll(t, client)
+				})
+			})
+		}
+	}
+}
+
 func rawFlags(flags byte, f rawFrame) []byte {
 	b := f.bytes(true)
 	b[0] |= flags
@@ -347,7 +397,7 @@ func (c *rawConn) rest0(d time.Duration) []rawFrame {
 
 // Protects: the first cause. Everybody is told of the loss, and nobody takes it
 // for a clean close.
-func TestR21Loss(t *testing.T) {
+func TestLoss(t *testing.T) {
 	for name, end := range map[string]error{"end": nil, "reset": io.ErrClosedPipe} {
 		t.Run(name, func(t *testing.T) {
 			eachEngine(t, func(t *testing.T, engine websocket.Engine) {

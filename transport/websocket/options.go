@@ -59,7 +59,7 @@ type Options struct {
 	// one, so that connections that began together do not ping together.
 	// Default 0.1; negative for none; at most 1.
 	PingJitter float64
-	// WriteTimeout is how long the peer may take to read 64 KiB before the
+	// WriteTimeout is how long the peer may take to read 128 KiB before the
 	// connection is given up with [transport.ErrWriteTimeout]. Default 60 s;
 	// negative for ever.
 	WriteTimeout time.Duration

@@ -18,7 +18,7 @@ import (
 
 // Protects: the contexts of callers, which must not end the connection, whether
 // they have ended before a send or end while it waits or is under way.
-func TestR02CancelledSends(t *testing.T) {
+func TestCancelledSends(t *testing.T) {
 	eachEngine(t, func(t *testing.T, engine websocket.Engine) {
 		opts := &websocket.Options{Engine: engine, PingInterval: -1}
 		p, client, server := pair(t, opts, opts)
@@ -78,7 +78,7 @@ func TestR02CancelledSends(t *testing.T) {
 
 // Protects: the owner of write deadlines: the connection. A peer that takes
 // nothing any more is always the same typed error, for all senders.
-func TestR02WriteTimeout(t *testing.T) {
+func TestWriteTimeout(t *testing.T) {
 	eachEngine(t, func(t *testing.T, engine websocket.Engine) {
 		opts := &websocket.Options{Engine: engine, PingInterval: -1, WriteTimeout: 7 * time.Second}
 		for range 10 {
@@ -118,7 +118,7 @@ func TestR02WriteTimeout(t *testing.T) {
 
 // Protects: large messages. While one goes up a slow link, both sides get the
 // answers to their pings, and both survive.
-func TestR03SlowUpload(t *testing.T) {
+func TestSlowUpload(t *testing.T) {
 	eachEngine(t, func(t *testing.T, engine websocket.Engine) {
 		var mu sync.Mutex
 		var slowest time.Duration
@@ -165,7 +165,7 @@ func TestR03SlowUpload(t *testing.T) {
 
 // Protects: concurrent senders. Frames stay intact, messages arrive once, and
 // messages that belong together stay neighbours.
-func TestR19ConcurrentSenders(t *testing.T) {
+func TestConcurrentSenders(t *testing.T) {
 	eachEngine(t, func(t *testing.T, engine websocket.Engine) {
 		opts := &websocket.Options{Engine: engine}
 		_, client, server := pair(t, opts, opts)
@@ -255,7 +255,7 @@ func TestSendFramesKeepsArguments(t *testing.T) {
 }
 
 // Protects: the memory of a sender whose peer has stalled, by policy.
-func TestR18SendPolicies(t *testing.T) {
+func TestSendPolicies(t *testing.T) {
 	stalled := func(t *testing.T, policy websocket.SendPolicy, dropped *[]int64) (*websocket.Transport, func(string) <-chan error, func()) {
 		opts := &websocket.Options{
 			PingInterval: -1, WriteTimeout: -1, SendPolicy: policy, SendQueueBytes: 1000,
@@ -363,7 +363,7 @@ func TestR18SendPolicies(t *testing.T) {
 }
 
 // Protects: streams whose source fails, is too large or not text.
-func TestR21BrokenStream(t *testing.T) {
+func TestBrokenStream(t *testing.T) {
 	fault := errors.New("the fault")
 	sources := map[string]struct {
 		yields string

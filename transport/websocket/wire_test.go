@@ -66,7 +66,7 @@ func checkClose(t testing.TB, link *transporttest.Link, d transporttest.Directio
 
 // Protects: exactly one close frame per side and nothing after it, whatever is
 // going on.
-func TestR01OneCloseFrame(t *testing.T) {
+func TestOneCloseFrame(t *testing.T) {
 	scenes := map[string]struct {
 		before func(t *testing.T, near, far *websocket.Transport, wg *sync.WaitGroup)
 		both   bool
@@ -156,7 +156,7 @@ func busy(size int) func(*testing.T, *websocket.Transport, *websocket.Transport,
 
 // Protects: what the peer's library cannot know from the byte stream: a message
 // that the loss of the connection cut off is not delivered as a whole one.
-func TestR01CutMessage(t *testing.T) {
+func TestCutMessage(t *testing.T) {
 	for _, compressed := range []bool{false, true} {
 		t.Run(fmt.Sprintf("compressed=%v", compressed), func(t *testing.T) {
 			eachEngine(t, func(t *testing.T, engine websocket.Engine) {

@@ -197,6 +197,27 @@ func TestWrapWriteTimeout(t *testing.T) {
 	})
 }
 
+// Protects: a connection whose writer is busy for longer than a ping waits.
+func TestWrapPingBehindWrite(t *testing.T) {
+	eachLibrary(t, websocket.Options{PingTimeout: time.Second, WriteTimeout: -1, PingInterval: -1}, func(t *testing.T, p *place, client, server *websocket.Transport) {
+		p.link().Stall(transporttest.ToServer)
+		message := make([]byte, 1<<20)
+		sending := make(chan error, 1)
+		go func() { sending <- client.Send(t.Context(), message) }()
+		synctest.Wait()
+		is(t, "Ping", client.Ping(t.Context()), transport.ErrPingTimeout)
+		<-time.After(3 * time.Second) // If something is to come of it.
+		p.link().Resume(transporttest.ToServer)
+		if got, err := server.Receive(t.Context()); err != nil || len(got) != len(message) {
+			t.Fatalf("Receive: %d bytes, %v", len(got), err)
+		}
+		if err := <-sending; err != nil {
+			t.Errorf("Send: %v", err)
+		}
+		usable(t, client, server)
+	})
+}
+
 func TestWrapUnknown(t *testing.T) {
 	for _, conn := range []any{nil, "text", (*nhooyr.Conn)(nil), (*coder.Conn)(nil), (*gorilla.Conn)(nil)} {
 		_, err := websocket.Wrap(conn, nil)

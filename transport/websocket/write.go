@@ -12,12 +12,21 @@ func (c *conn) write(batch *entry) error {
 	scratch := getBuffer()
 	defer scratch.free()
 	var err error
+	unflushed := 0 // bytes of messages
 	for e := batch; e != nil && err == nil; e = e.next {
 		for len(e.frames) > 0 && err == nil {
 			kind := e.frames[0].Kind
 			p, last := e.piece(scratch)
+			if unflushed+len(p) > maxFragment {
+				if err = c.flush(); err != nil {
+					break
+				}
+				unflushed = 0
+			}
+			unflushed += len(p)
 			err = c.writePieces(kind, p, last, func() ([]byte, bool, error) {
 				p, last := e.piece(scratch)
+				unflushed = len(p) // Those before were flushed.
 				return p, last, nil
 			})
 		}
