@@ -175,6 +175,11 @@ func closed(code transport.StatusCode) error {
 	return &transport.Error{Op: "receive", Err: &transport.CloseError{Code: code, Remote: true}}
 }
 
+// closedFor is a close whose reason says when to come back.
+func closedFor(code transport.StatusCode, d time.Duration) error {
+	return &transport.Error{Op: "receive", Err: &transport.CloseError{Code: code, Reason: transport.RetryAfterReason(d), Remote: true}}
+}
+
 // decided is an error that decides for itself.
 type decided bool
 
@@ -264,6 +269,12 @@ func TestCausesAskForALeastDelay(t *testing.T) {
 		{"1012 of our own", resilience.BackoffOptions{}, &transport.CloseError{Code: transport.StatusServiceRestart}, time.Second, 0, 3 * time.Second},
 		{"1012 with a hint", resilience.BackoffOptions{}, &resilience.RetryAfterError{After: 2 * time.Second, Err: closed(transport.StatusServiceRestart)}, 2 * time.Second, 2 * time.Second, 3 * time.Second},
 		{"1013", resilience.BackoffOptions{}, closed(transport.StatusTryAgainLater), 30 * time.Second, 30 * time.Second, 3 * time.Second},
+		{"1001 with a reason to come back", resilience.BackoffOptions{}, closedFor(transport.StatusGoingAway, 2500*time.Millisecond), 2500 * time.Millisecond, 2500 * time.Millisecond, 3 * time.Second},
+		{"1012 with a reason to come back", resilience.BackoffOptions{}, closedFor(transport.StatusServiceRestart, 2*time.Second), 2 * time.Second, 2 * time.Second, 3 * time.Second},
+		{"1013 with a reason to come back", resilience.BackoffOptions{}, closedFor(transport.StatusTryAgainLater, 2*time.Second), 2 * time.Second, 2 * time.Second, 3 * time.Second},
+		{"1001 with a reason, bounded", resilience.BackoffOptions{MaxRetryAfter: 5 * time.Second}, closedFor(transport.StatusGoingAway, time.Hour), 5 * time.Second, 5 * time.Second, 3 * time.Second},
+		{"1013 with a reason, ignored", resilience.BackoffOptions{MaxRetryAfter: -1}, closedFor(transport.StatusTryAgainLater, 2*time.Second), 30 * time.Second, 30 * time.Second, 3 * time.Second},
+		{"1000 with a reason", resilience.BackoffOptions{}, closedFor(transport.StatusNormal, 20*time.Second), time.Second, 0, 3 * time.Second},
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			test.options.NoJitter = true
