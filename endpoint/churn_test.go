@@ -19,13 +19,16 @@ import (
 // task ends once, and nothing is left behind.
 func TestChurn(t *testing.T) {
 	for seed := range uint64(5) {
-		t.Run(fmt.Sprint(seed), func(t *testing.T) {
-			synctest.Test(t, func(t *testing.T) { churn(t, seed) })
+		t.Run(fmt.Sprint("one connection/", seed), func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) { churn(t, seed, false) })
+		})
+		t.Run(fmt.Sprint("resumed/", seed), func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) { churn(t, seed, true) })
 		})
 	}
 }
 
-func churn(t *testing.T, seed uint64) {
+func churn(t *testing.T, seed uint64, resume bool) {
 	const (
 		devices, constellations, tasks = 4, 3, 60
 		meanTime                       = 300 * time.Millisecond
@@ -63,10 +66,11 @@ func churn(t *testing.T, seed uint64) {
 	}
 	random := func(n uint64) *rand.Rand { return rand.New(rand.NewPCG(seed, n)) }
 	ctx, stop := context.WithCancel(context.Background())
+	reconnect := &ReconnectOptions{Off: !resume, Strategy: quick{}}
 
 	for i := range devices {
 		random := random(uint64(i))
-		device, err := NewDevice(&DeviceOptions{ID: fmt.Sprint("d", i), URL: "mem://server", Dial: dial, Tools: []Tool{
+		device, err := NewDevice(&DeviceOptions{ID: fmt.Sprint("d", i), URL: "mem://server", Dial: dial, Reconnect: reconnect, Tools: []Tool{
 			tool("execute_command", func(ctx context.Context, _ messages.Value) (any, error) {
 				select {
 				case <-time.After(meanTime / 2):
@@ -105,7 +109,7 @@ func churn(t *testing.T, seed uint64) {
 	outcomes := make(chan error, constellations*tasks)
 	for i := range constellations {
 		random := random(uint64(100 + i))
-		c, err := NewConstellation(&ConstellationOptions{Name: fmt.Sprint("c", i), Dial: dial, AckTimeout: time.Second})
+		c, err := NewConstellation(&ConstellationOptions{Name: fmt.Sprint("c", i), Dial: dial, AckTimeout: time.Second, Reconnect: reconnect})
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -147,7 +151,11 @@ func churn(t *testing.T, seed uint64) {
 			kinds[nil]++
 		}
 	}
-	for _, kind := range []error{nil, ErrTaskFailed, ErrTaskLost, ErrTaskTimeout} {
+	expected := []error{nil, ErrTaskFailed, ErrTaskTimeout}
+	if !resume {
+		expected = append(expected, ErrTaskLost)
+	}
+	for _, kind := range expected {
 		if kinds[kind] == 0 {
 			t.Errorf("no task ended with %v, so that is not tested: %v", kind, kinds)
 		}
@@ -166,7 +174,21 @@ func churn(t *testing.T, seed uint64) {
 	if len(server.online)+len(server.sessions)+len(server.connections)+server.unended != 0 {
 		t.Errorf("left are %d clients, %d sessions, %d connections, %d ends", len(server.online), len(server.sessions), len(server.connections), server.unended)
 	}
-	if in, out := len(r.of(EventRegistered)), len(r.of(EventDisconnected)); in != out || in < devices {
+	resumed := 0
+	for _, e := range r.of(EventRegistered) {
+		if e.Resumed {
+			resumed++
+		}
+	}
+	if (resumed > 0) != resume || resumed > len(r.of(EventDetached)) {
+		t.Errorf("%d sessions were resumed, %d detached", resumed, len(r.of(EventDetached)))
+	}
+	if in, out := len(r.of(EventRegistered))-resumed, len(r.of(EventDisconnected)); in != out || in < devices {
 		t.Errorf("%d registered, %d disconnected", in, out)
 	}
 }
+
+// quick tries again after a moment.
+type quick struct{}
+
+func (quick) NextDelay(int, error) (time.Duration, bool) { return 50 * time.Millisecond, true }

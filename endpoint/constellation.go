@@ -30,6 +30,8 @@ type ConstellationOptions struct {
 	// which begin at once; zero means 25 seconds, negative means one heartbeat
 	// and no more.
 	HeartbeatInterval time.Duration
+	// Reconnect says what becomes of lost connections. Nil replaces them.
+	Reconnect *ReconnectOptions
 	// AckTimeout is how long a server may take to accept or refuse a task;
 	// then its connection is given up, since no later answer could be told from
 	// that to another task. Zero means 30 seconds, negative means no bound.
@@ -63,6 +65,10 @@ func (o *ConstellationOptions) withDefaults() (ConstellationOptions, error) {
 	}
 	if out.Logger == nil {
 		out.Logger = zap.NewNop()
+	}
+	if out.Reconnect != nil {
+		reconnect := *out.Reconnect
+		out.Reconnect = &reconnect
 	}
 	if out.Dial == nil {
 		out.Dial = dialWebSocket(out.Token, out.Logger)
@@ -106,8 +112,9 @@ func NewConstellation(options *ConstellationOptions) (*Constellation, error) {
 // the connecting only.
 //
 // Other errors are those of the Dialer, a [*protocol.RegistrationError], and
-// [ErrClosed]. The constellation does not connect again by itself: call
-// Connect again when the connection is lost ([Constellation.Done]).
+// [ErrClosed]. It makes one attempt. From then on a connection that is lost is
+// replaced as [ReconnectOptions] say; when that gives up ([Constellation.Done]),
+// call Connect again.
 func (c *Constellation) Connect(ctx context.Context, deviceID, url string) error {
 	for {
 		l, mine, err := c.reserve(deviceID, url)
@@ -178,7 +185,7 @@ func (c *Constellation) Devices() []string {
 	defer c.mu.Unlock()
 	var ids []string
 	for id, l := range c.links {
-		if l.registered() {
+		if l.registered() && l.up.Load() {
 			ids = append(ids, id)
 		}
 	}
@@ -186,8 +193,8 @@ func (c *Constellation) Devices() []string {
 	return ids
 }
 
-// Done returns a channel that is closed when the connection for a device ends.
-// Without one it is closed already.
+// Done returns a channel that is closed when the connection for a device has
+// ended and will not be replaced. Without one it is closed already.
 func (c *Constellation) Done(deviceID string) <-chan struct{} {
 	l, err := c.link(deviceID)
 	if err != nil {

@@ -154,7 +154,9 @@ func (l *link) taskError(ctx context.Context, err error, otherwise error) *TaskE
 		return &TaskError{Kind: otherwise, Message: remote.Message}
 	case ctx.Err() != nil:
 		return &TaskError{Kind: context.Cause(ctx)}
-	case l.ctx.Err() != nil, errors.As(err, &lost), errors.Is(err, errNoAck), errors.Is(err, ErrNotConnected), errors.Is(err, transport.ErrNotConnected):
+	case errors.Is(err, transport.ErrNotConnected) && transport.OutcomeOf(err) == transport.NotSent:
+		return &TaskError{Kind: ErrNotConnected, Err: err}
+	case l.ctx.Err() != nil, errors.Is(err, transport.ErrInterrupted), errors.As(err, &lost), errors.Is(err, errNoAck), errors.Is(err, ErrNotConnected), errors.Is(err, transport.ErrNotConnected):
 		return &TaskError{Kind: ErrTaskLost, Err: err}
 	default:
 		return &TaskError{Kind: otherwise, Err: err}

@@ -38,6 +38,9 @@ func newConstellation(t *testing.T, options ConstellationOptions) (*Constellatio
 	if options.HeartbeatInterval == 0 {
 		options.HeartbeatInterval = -1
 	}
+	if options.Reconnect == nil {
+		options.Reconnect = &ReconnectOptions{Off: true}
+	}
 	c, err := NewConstellation(&options)
 	if err != nil {
 		t.Fatal(err)

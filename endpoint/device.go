@@ -12,7 +12,6 @@ import (
 
 	"github.com/aip-go/aip/messages"
 	"github.com/aip-go/aip/protocol"
-	"github.com/aip-go/aip/transport"
 )
 
 // DeviceOptions configures a [Device]. The zero value of every field but ID,
@@ -43,10 +42,15 @@ type DeviceOptions struct {
 	// CommandTimeout is how long one tool may run; zero means 5 minutes,
 	// negative means no bound.
 	CommandTimeout time.Duration
+	// ResultCache bounds the results that the device keeps, for commands that
+	// the server repeats.
+	ResultCache ResultCacheOptions
 	// SendTimeout is how long the server may take to read a message; the
 	// connection is then given up. Zero means one minute, negative means no
 	// bound.
 	SendTimeout time.Duration
+	// Reconnect says what becomes of lost connections. Nil replaces them.
+	Reconnect *ReconnectOptions
 	// Observer is told what happens, one event at a time. It must return
 	// quickly and must not call the device.
 	Observer func(Event)
@@ -71,6 +75,10 @@ func (o *DeviceOptions) withDefaults() (DeviceOptions, error) {
 	}
 	if out.Logger == nil {
 		out.Logger = zap.NewNop()
+	}
+	if out.Reconnect != nil {
+		reconnect := *out.Reconnect
+		out.Reconnect = &reconnect
 	}
 	if out.Dial == nil {
 		out.Dial = dialWebSocket(out.Token, out.Logger)
@@ -117,9 +125,17 @@ func systemInfo(id string) messages.SystemInfo {
 
 // Device runs the commands of a server. Make one with [NewDevice]; all its
 // methods may be called concurrently.
+//
+// A command that comes again, with the same ids and the same content, on this
+// connection or a later one, is not run again: it is answered with the results
+// that were kept ([ResultCacheOptions]). What the end of a connection or of a
+// task cut off before it was done is not kept, and runs again. A server that
+// repeats its commands after a loss has each of them done once, therefore, as
+// long as the device's program lives and the cache reaches.
 type Device struct {
 	options DeviceOptions
 	tools   toolbox
+	results *resultCache // nil: none
 	events  observer
 
 	mu      sync.Mutex
@@ -138,21 +154,26 @@ func NewDevice(options *DeviceOptions) (*Device, error) {
 	if err != nil {
 		return nil, err
 	}
-	d := &Device{options: o, tools: tools}
+	d := &Device{options: o, tools: tools, results: newResultCache(o.ResultCache)}
 	d.events.f = o.Observer
 	return d, nil
 }
 
-// Run connects, registers and serves commands until ctx or the connection
-// ends; then everything it started has stopped, so a tool that ignores the end
-// of its context holds it up. Run it again to connect again; [transport.Retryable]
-// tells whether that can help.
+// Run connects, registers and serves commands until ctx ends; then everything
+// it started has stopped, so a tool that ignores the end of its context holds
+// it up. A connection that cannot be made, or is lost, is replaced as
+// [ReconnectOptions] say.
+//
+// With a server that resumes sessions, commands go on while the connection is
+// replaced. If the server has forgotten the session, because it was restarted,
+// a tool that runs goes on nevertheless: its result is kept for the server to
+// ask again. Otherwise the loss of the connection ends commands.
 //
 // It returns nil when ctx ended after the registration: the connection was
-// closed in good order. Otherwise it returns what ended the connection, which
-// matches [io.EOF] if the server closed it cleanly; a
-// [*protocol.RegistrationError]; the error of the Dialer; or
-// [ErrAlreadyRunning].
+// closed in good order. Otherwise it returns a [*resilience.RetryError] with
+// what ended the last connection, which matches [io.EOF] if the server closed
+// it cleanly, or a [*protocol.RegistrationError], or the error of the Dialer;
+// or it returns [ErrAlreadyRunning].
 func (d *Device) Run(ctx context.Context) error {
 	d.mu.Lock()
 	if d.running {
@@ -167,42 +188,19 @@ func (d *Device) Run(ctx context.Context) error {
 		d.running = false
 	}()
 
-	t, err := d.options.Dial(ctx, d.options.URL)
+	conn, err := newDeviceConn(d)
 	if err != nil {
 		return err
 	}
-	defer d.close(t)
-	conn, err := d.register(ctx, t)
-	if err != nil {
+	defer conn.close()
+	if err := conn.link.Connect(ctx, d.options.URL); err != nil {
 		return err
 	}
 	d.setConn(conn)
-	d.events.observe(conn.event(Event{Kind: EventRegistered}))
 	err = conn.serve(ctx)
 	d.setConn(nil)
-	d.events.observe(conn.event(Event{Kind: EventDisconnected, Err: err}))
+	conn.lost(err)
 	return err
-}
-
-func (d *Device) close(t transport.Transport) {
-	if err := closeWith(t, transport.StatusNormal, ""); err != nil {
-		d.options.Logger.Debug("closing the connection failed", zap.Error(err))
-	}
-}
-
-// register makes the connection the device's.
-func (d *Device) register(ctx context.Context, t transport.Transport) (*deviceConn, error) {
-	proto, err := protocol.NewClient(t, &protocol.Options{
-		RegistrationTimeout: d.options.RegistrationTimeout,
-		Logger:              d.options.Logger,
-	})
-	if err != nil {
-		return nil, err
-	}
-	if err := protocol.RegisterDevice(ctx, proto, d.options.ID, d.options.Platform, d.options.SystemInfo.Value()); err != nil {
-		return nil, err
-	}
-	return newDeviceConn(d, t, proto), nil
 }
 
 func (d *Device) setConn(conn *deviceConn) {

@@ -2,25 +2,31 @@ package endpoint
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"go.uber.org/zap"
 
 	"github.com/aip-go/aip/messages"
 	"github.com/aip-go/aip/protocol"
+	"github.com/aip-go/aip/resilience"
 	"github.com/aip-go/aip/transport"
 )
 
-// deviceConn is a registered connection of a device. What it knows of tasks and
-// commands ends with it, as it does on the server.
+// deviceConn is a device that is connected, by one connection after the other,
+// until its Run ends. What it knows of tasks and commands ends with the session
+// that the server knows; only results outlive it, in the device's cache.
 type deviceConn struct {
-	device    *Device
-	transport transport.Transport
-	proto     *protocol.Client
+	device *Device
+	link   *resilience.Link
+	proto  *protocol.Client
+	// up: there is a registered connection that is not known to be lost.
+	up atomic.Bool
 
-	// living ends with the connection, and with it tools and heartbeats.
+	// living ends with Run, and with it tools and heartbeats.
 	living context.Context
 	work   sync.WaitGroup
 	queue  chan *job
@@ -28,19 +34,54 @@ type deviceConn struct {
 	// on after their time.
 	leftovers chan struct{}
 
-	mu       sync.Mutex
-	jobs     map[*job]struct{} // queued or running
-	answered recent            // response_ids of commands
+	mu   sync.Mutex
+	jobs map[*job]struct{} // not answered yet
 }
 
-func newDeviceConn(d *Device, t transport.Transport, proto *protocol.Client) *deviceConn {
-	return &deviceConn{
+func newDeviceConn(d *Device) (*deviceConn, error) {
+	c := &deviceConn{
 		device:    d,
-		transport: t,
-		proto:     proto,
 		queue:     make(chan *job, maxQueuedCommands),
 		leftovers: make(chan struct{}, maxLeftoverTools),
 		jobs:      map[*job]struct{}{},
+	}
+	o := &d.options
+	var err error
+	c.link, err = newReconnecting(o.Reconnect, connector{
+		dial: o.Dial,
+		registration: func() *messages.ClientMessage {
+			return messages.NewDeviceRegistration(o.ID, o.Platform, o.SystemInfo.Value())
+		},
+		registrationTimeout: o.RegistrationTimeout,
+		retryFirst:          true,
+		connected: func(resumed bool) {
+			c.up.Store(true)
+			d.events.observe(c.event(Event{Kind: EventRegistered, Resumed: resumed}))
+		},
+		lost:   c.lost,
+		logger: o.Logger,
+	})
+	if err != nil {
+		return nil, err
+	}
+	c.proto, err = protocol.NewClient(c.link, &protocol.Options{Logger: o.Logger})
+	if err != nil {
+		return nil, err
+	}
+	c.proto.SetIdentity(protocol.Identity{ClientID: o.ID, ClientType: messages.Device})
+	return c, nil
+}
+
+// lost notes the end of a connection, once.
+func (c *deviceConn) lost(cause error) {
+	if c.up.CompareAndSwap(true, false) {
+		c.device.events.observe(c.event(Event{Kind: EventDisconnected, Err: cause}))
+	}
+}
+
+func (c *deviceConn) close() {
+	if err := c.link.Close(); err != nil {
+		c.device.options.Logger.Debug("closing the connection failed", zap.Error(err))
 	}
 }
 
@@ -53,6 +94,7 @@ func (c *deviceConn) serve(ctx context.Context) error {
 	c.proto.Handle(messages.ServerError, c.handleError)
 	c.proto.Handle(messages.ServerDeviceInfoRequest, c.handleInfoRequest)
 	c.proto.OnInvalid(c.handleInvalid)
+	c.proto.OnInterrupted(c.handleInterruption)
 
 	var die context.CancelFunc
 	c.living, die = context.WithCancel(ctx)
@@ -62,10 +104,10 @@ func (c *deviceConn) serve(ctx context.Context) error {
 	die()
 	if isEnd(ctx, err) {
 		err = nil
-		c.device.close(c.transport)
+		c.close()
 	} else if err == nil {
 		// Run tells no clean end from another; the transport does.
-		_, err = c.transport.Receive(context.WithoutCancel(ctx))
+		_, err = c.link.Receive(context.WithoutCancel(ctx))
 	}
 	c.work.Wait()
 	return err
@@ -95,7 +137,7 @@ func (c *deviceConn) handleTask(ctx context.Context, m *messages.ServerMessage) 
 		return err
 	}
 	task := messages.NewDispatchedTask(c.device.options.ID, c.device.options.Platform, m)
-	return c.bounded(ctx, func(ctx context.Context) error { return c.proto.Send(ctx, task) })
+	return c.bounded(kept(ctx), func(ctx context.Context) error { return c.proto.Send(ctx, task) })
 }
 
 // handleTaskEnd ends what still runs for the task.
@@ -151,8 +193,24 @@ func (c *deviceConn) handleInfoRequest(ctx context.Context, _ *messages.ServerMe
 	})
 }
 
+// handleInterruption ends the commands of a server that has forgotten them. It
+// gets no answers, unless it asks again.
+func (c *deviceConn) handleInterruption(_ context.Context, err *transport.InterruptedError) {
+	c.device.options.Logger.Info("the server has forgotten this device's commands", zap.Error(err))
+	c.abandonJobs(!errors.Is(err, resilience.ErrSessionLost))
+}
+
+// bounded runs send with the send timeout. A server that takes in nothing for
+// so long loses its connection; the next one may do better.
 func (c *deviceConn) bounded(ctx context.Context, send func(context.Context) error) error {
-	return bounded(ctx, c.device.options.SendTimeout, c.transport, send)
+	limited, cancel := context.WithTimeoutCause(ctx, c.device.options.SendTimeout, ErrSlowConsumer)
+	defer cancel()
+	err := send(limited)
+	if err != nil && context.Cause(limited) == ErrSlowConsumer {
+		c.link.Drop(ErrSlowConsumer)
+		return ErrSlowConsumer
+	}
+	return err
 }
 
 // event fills in whom it is about.

@@ -17,7 +17,7 @@ func TestDeviceHeartbeats(t *testing.T) {
 	for interval, want := range map[time.Duration]time.Duration{0: 25 * time.Second, time.Second: time.Second} {
 		synctest.Test(t, func(t *testing.T) {
 			ours, theirs := transport.NewPair(nil)
-			device, err := NewDevice(&DeviceOptions{ID: "d", Dial: dialer(ours), HeartbeatInterval: interval})
+			device, err := NewDevice(&DeviceOptions{ID: "d", Reconnect: &ReconnectOptions{Off: true}, Dial: dialer(ours), HeartbeatInterval: interval})
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -96,7 +96,7 @@ func TestDeviceRegistrationFails(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
 				ours, theirs := transport.NewPair(nil)
-				device, err := NewDevice(&DeviceOptions{ID: "d", Dial: dialer(ours)})
+				device, err := NewDevice(&DeviceOptions{ID: "d", Reconnect: &ReconnectOptions{Off: true}, Dial: dialer(ours)})
 				if err != nil {
 					t.Fatal(err)
 				}
@@ -132,12 +132,11 @@ func TestDeviceRunsOnce(t *testing.T) {
 	})
 }
 
-// TestDeviceRunsAgain: a device can be run again, and has forgotten the
-// commands of its last connection.
+// TestDeviceRunsAgain: a device can be run again.
 func TestDeviceRunsAgain(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		ends := make(chan transport.Transport, 2)
-		device, err := NewDevice(&DeviceOptions{ID: "d", HeartbeatInterval: -1, Dial: func(context.Context, string) (transport.Transport, error) {
+		device, err := NewDevice(&DeviceOptions{ID: "d", Reconnect: &ReconnectOptions{Off: true}, HeartbeatInterval: -1, Dial: func(context.Context, string) (transport.Transport, error) {
 			ours, theirs := transport.NewPair(nil)
 			ends <- theirs
 			return ours, nil
@@ -163,7 +162,7 @@ func TestDeviceRunsAgain(t *testing.T) {
 
 func TestDeviceDialFails(t *testing.T) {
 	refused := errors.New("refused")
-	device, err := NewDevice(&DeviceOptions{ID: "d", URL: "ws://x/ws", Dial: func(_ context.Context, url string) (transport.Transport, error) {
+	device, err := NewDevice(&DeviceOptions{ID: "d", URL: "ws://x/ws", Reconnect: &ReconnectOptions{Off: true}, Dial: func(_ context.Context, url string) (transport.Transport, error) {
 		if url != "ws://x/ws" {
 			t.Errorf("dialled %q", url)
 		}

@@ -31,6 +31,9 @@ func runDeviceOn(t *testing.T, options DeviceOptions, memory *transport.MemoryOp
 	t.Helper()
 	ours, theirs := transport.NewPair(memory)
 	options.ID, options.Dial = "d", dialer(ours)
+	if options.Reconnect == nil {
+		options.Reconnect = &ReconnectOptions{Off: true}
+	}
 	if options.HeartbeatInterval == 0 {
 		options.HeartbeatInterval = -1
 	}
@@ -187,45 +190,6 @@ func TestCommandsInOrder(t *testing.T) {
 	})
 }
 
-// TestRepeatedCommand: a command is run and answered once (spec 9.1.7).
-func TestRepeatedCommand(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		runs := 0
-		server, _, _ := runDevice(t, DeviceOptions{Tools: []Tool{
-			tool("count", func(context.Context, messages.Value) (any, error) { runs++; return runs, nil }),
-		}})
-		for range 3 {
-			server.send(command("r", "count"))
-		}
-		server.send(command("q", "count"))
-		if got := server.results("r"); got != "success result=1" {
-			t.Error(got)
-		}
-		if got := server.results("q"); got != "success result=2" {
-			t.Error(got)
-		}
-		server.expectNothing(time.Hour)
-	})
-}
-
-func TestRecent(t *testing.T) {
-	var r recent
-	for i := range 3 * maxRememberedCommands {
-		if id := fmt.Sprint(i); !r.add(id) || r.add(id) {
-			t.Fatalf("id %s is not remembered", id)
-		}
-	}
-	if len(r.known) != maxRememberedCommands || len(r.ring) != maxRememberedCommands {
-		t.Errorf("%d and %d ids are remembered", len(r.known), len(r.ring))
-	}
-	if last := fmt.Sprint(2 * maxRememberedCommands); r.add(last) {
-		t.Errorf("id %s was forgotten", last)
-	}
-	if first := "0"; !r.add(first) {
-		t.Errorf("id %s is still remembered", first)
-	}
-}
-
 // TestTaskEndStopsCommands: the end of a task ends its tools, and its commands
 // are answered nevertheless; those of other tasks go on.
 func TestTaskEndStopsCommands(t *testing.T) {
@@ -268,6 +232,12 @@ func TestStuckTools(t *testing.T) {
 			if got := server.results(id); got != "failure error="+want.Error() {
 				t.Errorf("command %d: %s", i, got)
 			}
+		}
+		// What could not be run may come again.
+		again := fmt.Sprint("r", maxLeftoverTools+1)
+		server.send(command(again, "stuck"))
+		if got := server.results(again); got != "failure error="+errTooManyTools.Error() {
+			t.Error(got)
 		}
 		server.close()
 		synctest.Wait()

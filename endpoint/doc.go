@@ -26,6 +26,21 @@
 // task_end for the client, whatever happens: a result, a refusal, the loss of
 // the device, the end of the server. The device is told as well.
 //
+// [Server.Shutdown] ends a server gently: running tasks come to their end, and
+// clients are sent away one after the other and told when to come back.
+//
+// # What comes again
+//
+// After the loss of a connection or of a server, a client may not know whether
+// its last message arrived, and sends it again. A task that is asked for again,
+// with the same request_id and the same content, by the same client, is not run
+// again while it runs and for two minutes after its end: the client is told of
+// the one there is. A command that is sent again, with the same ids and the same
+// content, is not run again by a [Device] that has kept its results. As a server
+// that runs the same request again sends the same ids ([Task.Do]), a task that
+// is cut off in the middle can be asked for again, of the same server or of the
+// next one, and what was done of it is not done twice.
+//
 // # Device and constellation
 //
 // [Device.Run] connects, registers and serves commands until its context or

@@ -13,14 +13,20 @@ type EventKind string
 
 // The kinds of event, each with the endpoints that report it.
 const (
-	// EventRegistered: a registration was confirmed (all).
+	// EventRegistered: a registration was confirmed (all). With Resumed, the
+	// session of an earlier connection goes on.
 	EventRegistered EventKind = "registered"
 	// EventRejected: a connection did not get to its registration, or the
 	// registration was refused (server).
 	EventRejected EventKind = "rejected"
 	// EventDisconnected: a registered connection has ended; Err says how, nil
-	// after a clean close (all).
+	// after a clean close (all). A server reports it when the client is gone
+	// for good: see EventDetached.
 	EventDisconnected EventKind = "disconnected"
+	// EventDetached: the connection of a session that can be resumed was lost;
+	// Err says how. EventRegistered follows if the client comes back in time,
+	// else EventDisconnected (server).
+	EventDetached EventKind = "detached"
 	// EventHeartbeat: a heartbeat was answered (all).
 	EventHeartbeat EventKind = "heartbeat"
 	// EventDeviceInfo: a question about a device was answered (server).
@@ -58,6 +64,8 @@ type Event struct {
 	DeviceID, SessionID, TaskName string
 	// Status is how a task ended.
 	Status messages.TaskStatus
+	// Resumed says of a registration that it continues a session.
+	Resumed bool
 	// Count is the number of actions of a command, or of results.
 	Count int
 	// File is the file that came.

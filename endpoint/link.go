@@ -3,17 +3,19 @@ package endpoint
 import (
 	"context"
 	"errors"
+	"sync/atomic"
 	"time"
 
 	"go.uber.org/zap"
 
 	"github.com/aip-go/aip/messages"
 	"github.com/aip-go/aip/protocol"
+	"github.com/aip-go/aip/resilience"
 	"github.com/aip-go/aip/transport"
 )
 
-// link is one connection of a constellation, for one device, from the attempt
-// to make it to its end.
+// link is what a constellation has for one device: a connection, and the next
+// one when that is lost, from the first attempt to the end.
 type link struct {
 	constellation *Constellation
 	deviceID, url string
@@ -21,10 +23,12 @@ type link struct {
 	stop          context.CancelFunc
 
 	// Set before ready is closed; err is why there is no connection.
-	transport transport.Transport
+	transport *resilience.Link
 	proto     *protocol.Client
 	err       error
 	ready     chan struct{}
+	// up: there is a registered connection that is not known to be lost.
+	up atomic.Bool
 	// ended is closed when everything of this link has stopped.
 	ended chan struct{}
 
@@ -67,7 +71,6 @@ func (l *link) open(ctx context.Context) error {
 
 	l.err = l.connect(ctx)
 	if l.err == nil {
-		l.constellation.events.observe(l.event(Event{Kind: EventRegistered}))
 		close(l.ready)
 		go l.serve()
 		return nil
@@ -81,21 +84,39 @@ func (l *link) open(ctx context.Context) error {
 }
 
 // connect opens the connection and registers.
-func (l *link) connect(ctx context.Context) error {
+func (l *link) connect(ctx context.Context) (err error) {
 	options := &l.constellation.options
-	t, err := options.Dial(ctx, l.url)
-	if err != nil {
-		return err
-	}
-	l.transport = t
-	l.proto, err = protocol.NewClient(t, &protocol.Options{
-		RegistrationTimeout: options.RegistrationTimeout,
-		Logger:              options.Logger,
+	l.transport, err = newReconnecting(options.Reconnect, connector{
+		dial: options.Dial,
+		registration: func() *messages.ClientMessage {
+			return messages.NewConstellationRegistration(options.Name, l.deviceID)
+		},
+		registrationTimeout: options.RegistrationTimeout,
+		connected: func(resumed bool) {
+			l.up.Store(true)
+			l.constellation.events.observe(l.event(Event{Kind: EventRegistered, Resumed: resumed}))
+		},
+		lost:   l.lost,
+		logger: options.Logger,
 	})
 	if err != nil {
 		return err
 	}
-	return protocol.RegisterConstellation(ctx, l.proto, options.Name, l.deviceID)
+	l.proto, err = protocol.NewClient(l.transport, &protocol.Options{Logger: options.Logger})
+	if err != nil {
+		return err
+	}
+	l.proto.SetIdentity(protocol.Identity{
+		ClientID: messages.ConstellationClientID(options.Name, l.deviceID), ClientType: messages.Constellation, TargetID: l.deviceID,
+	})
+	return l.transport.Connect(ctx, l.url)
+}
+
+// lost notes the end of a connection, once.
+func (l *link) lost(cause error) {
+	if l.up.CompareAndSwap(true, false) {
+		l.constellation.events.observe(l.event(Event{Kind: EventDisconnected, Err: fault(cause)}))
+	}
 }
 
 // close ends the link.
@@ -131,7 +152,7 @@ func (l *link) serve() {
 	l.stop()
 	<-beats
 	l.asking <- struct{}{}
-	l.constellation.events.observe(l.event(Event{Kind: EventDisconnected, Err: err}))
+	l.lost(err)
 	l.close()
 }
 

@@ -19,6 +19,7 @@ const (
 	defaultServerCommandTimeout = 10 * time.Minute
 	defaultDeviceCommandTimeout = 5 * time.Minute
 	defaultSendTimeout          = time.Minute
+	defaultSilenceTimeout       = 6 * time.Minute
 	defaultHeartbeatInterval    = 25 * time.Second
 	defaultAckTimeout           = 30 * time.Second
 	defaultInfoTimeout          = 10 * time.Second
@@ -27,13 +28,18 @@ const (
 	defaultMaxRegistrationSize  = 64 << 10
 	defaultMaxConnections       = 16384
 	defaultMaxTasks             = 64
+	defaultCachedResults        = 256
+	defaultCachedBytes          = 8 << 20
+	defaultCachedAge            = 10 * time.Minute
+	defaultRetryHint            = time.Second
+	defaultDrainGap             = 10 * time.Millisecond // per connection,
+	defaultMaxDrainSpread       = 10 * time.Second      // but no more than this
 )
 
 // What has no option.
 const (
-	maxQueuedCommands     = 64
-	maxRememberedCommands = 1024
-	maxLeftoverTools      = 8
+	maxQueuedCommands = 64
+	maxLeftoverTools  = 8
 	// farewellTimeout is for the last words before a close.
 	farewellTimeout = 5 * time.Second
 	// forever is what no program waits for.

@@ -145,9 +145,13 @@ type testServer struct {
 	t testing.TB
 }
 
-// startServer starts a server that is closed at the end of the test.
+// startServer starts a server that is closed at the end of the test. It watches
+// its clients for silence only if the options say so.
 func startServer(t testing.TB, options *ServerOptions) *testServer {
 	t.Helper()
+	if options.SilenceTimeout == 0 {
+		options.SilenceTimeout = -1 // Tests are silent for as long as it takes.
+	}
 	s, err := NewServer(options)
 	if err != nil {
 		t.Fatal(err)

@@ -13,6 +13,7 @@ import (
 
 	"github.com/aip-go/aip/messages"
 	"github.com/aip-go/aip/protocol"
+	"github.com/aip-go/aip/resilience"
 	"github.com/aip-go/aip/transport"
 )
 
@@ -45,11 +46,30 @@ type ServerOptions struct {
 	// MaxTasks limits the running tasks that one client has asked for; zero
 	// means 64, negative means no limit.
 	MaxTasks int
+	// DrainSpread is the time over which [Server.Shutdown] spreads the closing
+	// of connections, so that their clients do not come back all at once; zero
+	// means 10 ms per connection, at most 10 seconds, negative closes them at
+	// once.
+	DrainSpread time.Duration
+	// RetryHint is the least time after which clients are asked to connect
+	// again when the server ends: each is told a time between this and twice
+	// as much, by the reason of the close (see [transport.CloseError.RetryAfter])
+	// or, if it is only connecting, by the header Retry-After. Zero means one
+	// second, negative says nothing. No more than an hour can be told.
+	RetryHint time.Duration
 	// FileDir is the directory for files that clients send; it must exist.
 	// Empty takes no files. Files are the options; by default a name that is
 	// taken gets a number.
 	FileDir string
 	Files   *protocol.ReceiveFileOptions
+	// Resume configures the sessions that outlive their connection, for clients
+	// that ask for one. Nil means the defaults. NoResume has no such sessions.
+	Resume   *resilience.ResumerOptions
+	NoResume bool
+	// SilenceTimeout is how long a client may be silent; its connection is then
+	// dropped. Zero means 6 minutes, three heartbeats of the reference's device
+	// client; negative means no bound.
+	SilenceTimeout time.Duration
 	// Accept turns an HTTP request into a connection, or answers the request
 	// and returns an error. Nil accepts WebSockets from programs and from
 	// pages of the same origin.
@@ -73,6 +93,13 @@ func (o *ServerOptions) withDefaults() (ServerOptions, error) {
 	out.MaxMessageSize = limitOr(out.MaxMessageSize, defaultMaxMessageSize)
 	out.MaxConnections = limitOr(out.MaxConnections, defaultMaxConnections)
 	out.MaxTasks = limitOr(out.MaxTasks, defaultMaxTasks)
+	if out.RetryHint == 0 {
+		out.RetryHint = defaultRetryHint
+	}
+	out.RetryHint = min(out.RetryHint, time.Hour)
+	if out.SilenceTimeout == 0 {
+		out.SilenceTimeout = defaultSilenceTimeout
+	}
 	files := protocol.ReceiveFileOptions{Existing: protocol.ExistingKept}
 	if out.Files != nil {
 		files = *out.Files
@@ -117,13 +144,18 @@ type Server struct {
 	stop     context.CancelCauseFunc
 	work     sync.WaitGroup
 
+	resumer    *resilience.Resumer    // nil: no sessions that outlive connections
+	heartbeats *resilience.Heartbeats // nil: clients may be silent
+
 	mu          sync.Mutex
 	draining    bool // no new connections and tasks
 	connections map[*client]struct{}
 	online      map[string]*client  // registered, by id
-	sessions    map[string]*session // tasks whose requester has not been told of the end, by id
+	sessions    map[string]*session // tasks whose end has not been told to everyone, by id
 	unended     int                 // tasks whose end has not been sent to everyone
 	idle        chan struct{}       // closed when unended is 0, if someone waits for it
+	drain       drain
+	memory      taskMemory
 }
 
 // NewServer returns a server that has no connections yet. The options are
@@ -139,9 +171,14 @@ func NewServer(options *ServerOptions) (*Server, error) {
 		connections: map[*client]struct{}{},
 		online:      map[string]*client{},
 		sessions:    map[string]*session{},
+		drain:       newDrain(),
+		memory:      newTaskMemory(),
 	}
 	s.events.f = o.Observer
 	s.lifetime, s.stop = context.WithCancelCause(context.Background())
+	if err := s.setUpResilience(); err != nil {
+		return nil, err
+	}
 	return s, nil
 }
 
@@ -157,6 +194,9 @@ type ClientInfo struct {
 	SystemInfo messages.Value
 	// Since is when it registered.
 	Since time.Time
+	// Detached: its connection is lost, and it has some time to come back to
+	// its session, which goes on meanwhile.
+	Detached bool
 }
 
 // Clients returns the registered clients, sorted by id.
@@ -165,27 +205,12 @@ func (s *Server) Clients() []ClientInfo {
 	defer s.mu.Unlock()
 	list := make([]ClientInfo, 0, len(s.online))
 	for _, c := range s.online {
-		list = append(list, c.info)
+		info := c.info
+		info.Detached = c.detached()
+		list = append(list, info)
 	}
 	slices.SortFunc(list, func(a, b ClientInfo) int { return strings.Compare(a.ID, b.ID) })
 	return list
-}
-
-// Shutdown ends the server in order: it takes on no more connections and
-// tasks, waits for the running tasks, and then does what [Server.Close] does.
-// When ctx ends first, tasks are cut off and the context's error is returned.
-func (s *Server) Shutdown(ctx context.Context) error {
-	s.mu.Lock()
-	s.draining = true
-	idle := s.whenIdle()
-	s.mu.Unlock()
-	var err error
-	select {
-	case <-idle:
-	case <-ctx.Done():
-		err = ctx.Err()
-	}
-	return firstError(err, s.Close())
 }
 
 // whenIdle returns a channel that is closed when there are no tasks. The
@@ -208,12 +233,13 @@ func (s *Server) checkIdle() {
 }
 
 // Close ends the server: running tasks are cancelled and end as failed, and
-// connections are closed with 1001 (going away). It returns when everything
-// that the server started has stopped; a task handler that ignores the end of
-// its context therefore holds it up. It returns nil, also the second time.
+// connections are closed with 1001 (going away), all at once. It returns when
+// everything that the server started has stopped; a task handler that ignores
+// the end of its context therefore holds it up. It returns nil, also the second
+// time. [Server.Shutdown] is the gentle way.
 func (s *Server) Close() error {
 	s.mu.Lock()
-	s.draining = true
+	s.beginDrain()
 	idle := s.whenIdle()
 	for _, session := range s.sessions {
 		session.cancel(ErrServerClosed)
@@ -229,6 +255,9 @@ func (s *Server) Close() error {
 	}
 	s.stop(ErrServerClosed)
 	s.work.Wait()
+	if s.heartbeats != nil {
+		return s.heartbeats.Close()
+	}
 	return nil
 }
 

@@ -12,7 +12,7 @@ import (
 
 // ServeHTTP accepts a WebSocket and serves it until it ends. Without the right
 // token it answers 403 before the upgrade (spec section 4), while the server
-// is closing or full 503.
+// is closing or full 503; if it is closing, with the header Retry-After.
 func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	if !s.authorized(r) {
 		s.events.observe(Event{Kind: EventRejected, Err: ErrForbidden})
@@ -24,6 +24,7 @@ func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	s.mu.Unlock()
 	if err != nil {
 		s.events.observe(Event{Kind: EventRejected, Err: err})
+		s.setRetryAfter(w.Header())
 		http.Error(w, "service unavailable", http.StatusServiceUnavailable)
 		return
 	}

@@ -10,6 +10,7 @@ import (
 	"github.com/aip-go/aip/codec"
 	"github.com/aip-go/aip/messages"
 	"github.com/aip-go/aip/protocol"
+	"github.com/aip-go/aip/transport"
 )
 
 // handle handles a message of a registered client, one after the other. Its
@@ -38,7 +39,8 @@ func (c *client) handle(ctx context.Context, m *messages.ClientMessage) error {
 }
 
 func (c *client) answerHeartbeat(ctx context.Context) error {
-	err := c.bounded(ctx, func(ctx context.Context) error { return protocol.AnswerHeartbeat(ctx, c.proto) })
+	volatile := transport.WithDelivery(ctx, transport.Volatile)
+	err := c.bounded(volatile, func(ctx context.Context) error { return protocol.AnswerHeartbeat(ctx, c.proto) })
 	if err == nil {
 		c.server.events.observe(c.event(Event{Kind: EventHeartbeat}))
 	}
@@ -48,6 +50,7 @@ func (c *client) answerHeartbeat(ctx context.Context) error {
 // dropResults takes note of results that nobody waits for: those of a task
 // that is over, of a command that took too long, or of no command at all.
 func (c *client) dropResults(_ context.Context, m *messages.ClientMessage) {
+	c.unanswered.settle(m.PrevResponseID)
 	c.server.events.observe(c.event(Event{
 		Kind: EventResultsDropped, DeviceID: c.info.ID, SessionID: m.SessionID, Count: len(m.ActionResults),
 	}))
@@ -56,6 +59,7 @@ func (c *client) dropResults(_ context.Context, m *messages.ClientMessage) {
 // noteError takes note of an error that the client reports. It is never
 // answered.
 func (c *client) noteError(m *messages.ClientMessage) {
+	c.unanswered.settle(m.PrevResponseID)
 	err := &protocol.RemoteError{Message: m.Error, SessionID: m.SessionID, ID: m.RequestID}
 	c.server.logger.Warn("client reports an error", zap.String("client_id", c.info.ID), zap.Error(err))
 	c.server.events.observe(c.event(Event{Kind: EventRefused, SessionID: m.SessionID, Err: err}))
@@ -68,11 +72,11 @@ func (c *client) refuse(ctx context.Context, m *messages.ClientMessage, text str
 	e := Event{Kind: EventRefused, SessionID: m.SessionID, DeviceID: m.TargetID, Err: errors.New(text)}
 	if m.Type != messages.ClientTask {
 		c.server.events.observe(c.event(e))
-		return c.bounded(ctx, func(ctx context.Context) error { return c.proto.SendError(ctx, text, m) })
+		return c.bounded(kept(ctx), func(ctx context.Context) error { return c.proto.SendError(ctx, text, m) })
 	}
 	e.Kind, e.TaskName = EventTaskRefused, m.TaskName
 	c.server.events.observe(c.event(e))
-	return c.bounded(ctx, func(ctx context.Context) error {
+	return c.bounded(kept(ctx), func(ctx context.Context) error {
 		if c.server.requested(c, m.SessionID) {
 			return c.proto.SendError(ctx, text, m)
 		}
@@ -83,6 +87,7 @@ func (c *client) refuse(ctx context.Context, m *messages.ClientMessage, text str
 // handleInvalid answers what is no valid message, or claims an identity that is
 // not the connection's. The connection stays open.
 func (c *client) handleInvalid(ctx context.Context, invalid *protocol.MessageError) {
+	c.alive()
 	text := describe(invalid)
 	if invalid.Type == string(messages.ClientError) {
 		c.noteError(&messages.ClientMessage{SessionID: invalid.SessionID, Error: text})
@@ -126,7 +131,7 @@ func (c *client) answerDeviceInfo(ctx context.Context, m *messages.ClientMessage
 		return c.refuse(ctx, m, "Not authorized to request device info for this device")
 	}
 	info := c.server.systemInfo(m.TargetID)
-	err := c.bounded(ctx, func(ctx context.Context) error { return protocol.AnswerDeviceInfo(ctx, c.proto, m, info) })
+	err := c.bounded(kept(ctx), func(ctx context.Context) error { return protocol.AnswerDeviceInfo(ctx, c.proto, m, info) })
 	if err == nil {
 		c.server.events.observe(c.event(Event{Kind: EventDeviceInfo, DeviceID: m.TargetID}))
 	}

@@ -13,15 +13,25 @@ import (
 )
 
 // register waits for the client's registration and confirms it, or says why
-// not and closes the connection. From enter on, the entry in the registry is
-// this connection's, whatever happens to it.
-func (c *client) register(ctx context.Context) error {
+// not and closes the connection. If the registration continues a session, the
+// connection belongs to that. Otherwise, from enter on, the entry in the
+// registry is this client's, whatever happens to it.
+func (c *client) register(ctx context.Context) (resumed bool, err error) {
 	setReadLimit(c.transport, c.server.options.MaxRegistrationSize)
 	registration, err := protocol.AwaitRegistration(ctx, c.proto)
 	if err != nil {
-		return c.rejected(err)
+		return false, c.rejected(err)
 	}
 	c.info = clientInfo(registration)
+	if resumed, err := c.resume(ctx, registration); resumed || err != nil {
+		return resumed, err
+	}
+	return false, c.enroll(ctx, registration)
+}
+
+// enroll makes the client a new one.
+func (c *client) enroll(ctx context.Context, registration *protocol.Registration) error {
+	c.server.relieve(ctx, c.info.ID)
 	if text := c.server.enter(c); text != "" {
 		if err := c.bounded(ctx, func(ctx context.Context) error { return registration.Refuse(ctx, text) }); err != nil {
 			c.server.logger.Debug("a client was not told why it is refused", zap.String("client_id", c.info.ID), zap.Error(err))
@@ -32,7 +42,8 @@ func (c *client) register(ctx context.Context) error {
 	setReadLimit(c.transport, c.server.options.MaxMessageSize)
 	// It is observed first: before anything that the client does about it.
 	c.server.events.observe(c.event(Event{Kind: EventRegistered, DeviceID: c.info.Target}))
-	if err := c.bounded(ctx, registration.Confirm); err != nil {
+	err := c.bounded(ctx, func(ctx context.Context) error { return c.confirm(ctx, registration) })
+	if err != nil {
 		c.server.leave(c)
 		c.server.events.observe(c.event(Event{Kind: EventDisconnected, Err: err}))
 		return &protocol.RegistrationError{Failure: protocol.RegistrationLost, Err: err}
@@ -83,6 +94,7 @@ func (s *Server) leave(c *client) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if s.online[c.info.ID] == c {
+		s.silence(c.info.ID)
 		delete(s.online, c.info.ID)
 	}
 	for session := range c.sessions {

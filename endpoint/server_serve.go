@@ -13,9 +13,12 @@ import (
 	"github.com/aip-go/aip/transport"
 )
 
-// client is one connection of the server, from its first message to its last.
+// client is one client of the server, from its first message to its last: over
+// one connection or, with a session that can be resumed, over several.
 type client struct {
-	server    *Server
+	server *Server
+	// transport is the session, if there is one, from the confirmation on. Both
+	// are set before confirmed is closed, and not changed later.
 	transport transport.Transport
 	proto     *protocol.Server
 
@@ -25,18 +28,27 @@ type client struct {
 	// commanding holds a token while the device works on a command: it takes
 	// one at a time.
 	commanding chan struct{}
+	// unanswered are the commands that were given up.
+	unanswered unanswered
+	// living ends with the server, or by evict, which makes Serve close the
+	// connection.
+	living context.Context
+	evict  context.CancelCauseFunc
 	// info is set before the client is in the registry, and never changed.
 	info ClientInfo
 
 	// sessions are the tasks asked for or run by this client, asked counts
-	// those it asked for. Guarded by the server's lock.
+	// those it asked for, and unended its parts in tasks whose end has not been
+	// sent to everyone. Guarded by the server's lock.
 	sessions map[*session]struct{}
 	asked    int
+	unended  int
 }
 
 // Serve serves one connection, which it owns from then on, until it ends; it
-// closes it with 1001 (going away) when ctx ends or the server is closed. It
-// returns nil after a clean end, a [*protocol.RegistrationError] if the client
+// closes it with 1001 (going away) when ctx ends or the server does. If the
+// client has a session that can be resumed, Serve goes on until that ends; for
+// a later connection of the session, until that connection ends. It returns nil after a clean end, a [*protocol.RegistrationError] if the client
 // did not get to be registered, [ErrServerClosed] if it is closed already, and
 // else what ended the connection.
 func (s *Server) Serve(ctx context.Context, t transport.Transport) error {
@@ -50,14 +62,18 @@ func (s *Server) Serve(ctx context.Context, t transport.Transport) error {
 
 	ctx, cancel := context.WithCancelCause(ctx)
 	defer cancel(nil)
-	stop := context.AfterFunc(s.lifetime, func() { cancel(ErrServerClosed) })
+	stop := context.AfterFunc(c.living, func() { cancel(context.Cause(c.living)) })
 	defer stop()
 
-	if err := c.register(ctx); err != nil {
+	resumed, err := c.register(ctx)
+	if err != nil {
 		if context.Cause(ctx) == ErrServerClosed {
 			err = ErrServerClosed
 		}
 		return err
+	}
+	if resumed {
+		return c.lend(ctx)
 	}
 	err = c.run(ctx)
 	s.leave(c)
@@ -69,10 +85,7 @@ func (s *Server) Serve(ctx context.Context, t transport.Transport) error {
 func (s *Server) admit(t transport.Transport) (*client, error) {
 	// What a client may leave out is known only when its identity is pinned,
 	// so messages are checked against their models alone, by the codec.
-	proto, err := protocol.NewServer(t, &protocol.Options{
-		RegistrationTimeout: s.options.RegistrationTimeout,
-		Logger:              s.logger,
-	})
+	proto, err := s.newProtocol(t)
 	if err != nil {
 		return nil, err
 	}
@@ -90,16 +103,24 @@ func (s *Server) admit(t transport.Transport) (*client, error) {
 	if err := s.full(); err != nil {
 		return nil, err
 	}
+	c.living, c.evict = context.WithCancelCause(s.lifetime)
 	s.connections[c] = struct{}{}
 	s.work.Add(1)
 	return c, nil
+}
+
+func (s *Server) newProtocol(t transport.Transport) (*protocol.Server, error) {
+	return protocol.NewServer(t, &protocol.Options{
+		RegistrationTimeout: s.options.RegistrationTimeout,
+		Logger:              s.logger,
+	})
 }
 
 // full returns why no further connection is taken, or nil. The server is
 // locked.
 func (s *Server) full() error {
 	switch {
-	case s.draining:
+	case s.draining && !s.awaiting():
 		return ErrServerClosed
 	case len(s.connections) >= s.options.MaxConnections:
 		return ErrTooManyConnections
@@ -110,24 +131,26 @@ func (s *Server) full() error {
 
 // turnAway ends a connection that the server does not take.
 func (s *Server) turnAway(t transport.Transport, cause error) error {
-	code := transport.StatusTryAgainLater
+	code, reason := transport.StatusTryAgainLater, ""
 	if errors.Is(cause, ErrServerClosed) {
-		code = transport.StatusGoingAway
+		code, reason = transport.StatusGoingAway, s.parting()
 	}
-	s.close(t, code)
+	s.close(t, code, reason)
 	return cause
 }
 
 // dismiss closes the connection, if nothing else has, and forgets it.
 func (s *Server) dismiss(c *client) {
-	s.close(c.transport, transport.StatusGoingAway)
+	c.evict(nil)
+	s.close(c.transport, transport.StatusGoingAway, s.parting())
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	delete(s.connections, c)
+	s.drain.poke()
 }
 
-func (s *Server) close(t transport.Transport, code transport.StatusCode) {
-	if err := closeWith(t, code, ""); err != nil {
+func (s *Server) close(t transport.Transport, code transport.StatusCode, reason string) {
+	if err := closeWith(t, code, reason); err != nil {
 		s.logger.Debug("closing a connection failed", zap.Error(err))
 	}
 }
@@ -142,6 +165,8 @@ func (c *client) run(ctx context.Context) error {
 		c.proto.Handle(t, c.handle)
 	}
 	c.proto.OnInvalid(c.handleInvalid)
+	c.proto.Use(c.hear())
+	c.watchSilence()
 	c.proto.OnLate(c.dropResults)
 	c.proto.OnError(c.handlingFailed)
 	if dir := c.server.options.FileDir; dir != "" {
@@ -171,7 +196,7 @@ func (c *client) send(ctx context.Context, m *messages.ServerMessage) error {
 	if err := c.ready(ctx); err != nil {
 		return err
 	}
-	return c.bounded(ctx, func(ctx context.Context) error { return c.proto.Send(ctx, m) })
+	return c.bounded(kept(ctx), func(ctx context.Context) error { return c.proto.Send(ctx, m) })
 }
 
 // ready waits until something may be sent.

@@ -7,19 +7,24 @@ import (
 	"github.com/aip-go/aip/messages"
 )
 
-// handleTask takes a task on, or refuses it.
+// handleTask takes a task on, or refuses it, or answers it as before.
 func (c *client) handleTask(ctx context.Context, m *messages.ClientMessage) error {
 	s := c.server
-	sess, fresh, text := s.open(ctx, c, m)
-	if text != "" {
-		return c.refuse(ctx, m, text)
+	taken := s.open(ctx, c, m)
+	ack := func(ctx context.Context) error { return c.proto.SendAck(ctx, taken.sessionID) }
+	switch {
+	case taken.refusal != "":
+		return c.refuse(ctx, m, taken.refusal)
+	case taken.fresh == nil:
+		// The client asks again for what runs already or has ended, perhaps
+		// because it missed the first answer.
+		if err := c.bounded(kept(ctx), ack); err != nil || taken.end == nil {
+			return err
+		}
+		return c.bounded(kept(ctx), func(ctx context.Context) error { return c.proto.Send(ctx, taken.end) })
 	}
-	if !fresh {
-		// The client asks again for what runs already, perhaps because it
-		// missed the first answer.
-		return c.bounded(ctx, func(ctx context.Context) error { return c.proto.SendAck(ctx, sess.id) })
-	}
-	if err := c.bounded(ctx, func(ctx context.Context) error { return c.proto.SendAck(ctx, sess.id) }); err != nil {
+	sess := taken.fresh
+	if err := c.bounded(kept(ctx), ack); err != nil {
 		sess.cancel(ErrRequesterLost)
 	} else {
 		s.events.observe(c.event(Event{
@@ -30,27 +35,50 @@ func (c *client) handleTask(ctx context.Context, m *messages.ClientMessage) erro
 	return nil
 }
 
-// open makes the session of a task, or returns the one that runs, or says in
-// words for the client why there is none. Whoever gets a fresh one has to run
-// it: it is counted in the server's work.
-func (s *Server) open(ctx context.Context, c *client, m *messages.ClientMessage) (sess *session, fresh bool, text string) {
+// opened is what became of a TASK: it is refused in the words for the client,
+// or it has a session.
+type opened struct {
+	refusal   string
+	sessionID string
+	// fresh is the session if it is new; who gets it has to run it: it is
+	// counted in the server's work.
+	fresh *session
+	// end is how the task ended, if it was done before.
+	end *messages.ServerMessage
+}
+
+func refused(format string, args ...any) opened {
+	return opened{refusal: fmt.Sprintf(format, args...)}
+}
+
+// open makes the session of a task, or finds the one there is.
+func (s *Server) open(ctx context.Context, c *client, m *messages.ClientMessage) opened {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	for {
+		id := m.SessionID
+		if before := s.memory.find(c, m); before != nil && s.online[c.info.ID] == c {
+			if before.session == nil {
+				return before.again()
+			}
+			id = before.session.id
+		}
 		executor, text := s.executor(c, m)
 		if text != "" {
-			return nil, false, text
+			return opened{refusal: text}
 		}
-		old := s.sessions[m.SessionID]
+		old := s.sessions[id]
 		switch {
 		case old == nil:
 			return s.start(c, executor, m)
-		case old.requester != c:
-			return nil, false, fmt.Sprintf("session_id '%s' is owned by another client", m.SessionID)
+		case old.requester.info.ID != c.info.ID:
+			return refused("session_id '%s' is owned by another client", id)
+		case old.requester != c || old.ending:
+			// It ends, here or because the client's last connection has.
 		case old.executor != executor:
-			return nil, false, fmt.Sprintf("session_id '%s' is in use for another device", m.SessionID)
-		case !old.ending:
-			return old, false, ""
+			return refused("session_id '%s' is in use for another device", id)
+		default:
+			return opened{sessionID: id}
 		}
 		s.mu.Unlock()
 		select {
@@ -59,7 +87,7 @@ func (s *Server) open(ctx context.Context, c *client, m *messages.ClientMessage)
 		}
 		s.mu.Lock()
 		if ctx.Err() != nil {
-			return nil, false, shuttingDown
+			return opened{refusal: shuttingDown}
 		}
 	}
 }
@@ -93,12 +121,12 @@ func (s *Server) executor(c *client, m *messages.ClientMessage) (device *client,
 }
 
 // start makes a session. The server is locked.
-func (s *Server) start(c, executor *client, m *messages.ClientMessage) (*session, bool, string) {
+func (s *Server) start(c, executor *client, m *messages.ClientMessage) opened {
 	if s.draining {
-		return nil, false, shuttingDown
+		return opened{refusal: shuttingDown}
 	}
 	if c.asked >= s.options.MaxTasks {
-		return nil, false, fmt.Sprintf("too many running tasks; at most %d are taken", s.options.MaxTasks)
+		return refused("too many running tasks; at most %d are taken", s.options.MaxTasks)
 	}
 	sess := &session{
 		id:        m.SessionID,
@@ -112,20 +140,29 @@ func (s *Server) start(c, executor *client, m *messages.ClientMessage) (*session
 	if sess.id == "" {
 		sess.id = messages.NewID()
 	}
+	if m.RequestID != "" {
+		content := hashTask(m)
+		sess.commandSeed = hashParts(c.info.ID, sess.id, m.RequestID, string(content[:]))
+	}
 	sess.ctx, sess.cancel = context.WithCancelCause(s.lifetime)
 	s.sessions[sess.id] = sess
 	c.sessions[sess] = struct{}{}
 	executor.sessions[sess] = struct{}{}
 	c.asked++
 	s.unended++
+	c.unended++
+	executor.unended++
 	s.work.Add(1)
-	return sess, true, ""
+	s.memory.begin(c, m, sess)
+	return opened{sessionID: sess.id, fresh: sess}
 }
 
-// free makes the session's id free again.
+// free makes the session's id free again. If its end is not remembered, its
+// requester may have it run again.
 func (s *Server) free(sess *session) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
+	s.memory.abandon(sess)
 	delete(s.sessions, sess.id)
 	delete(sess.requester.sessions, sess)
 	delete(sess.executor.sessions, sess)
@@ -133,10 +170,11 @@ func (s *Server) free(sess *session) {
 	close(sess.told)
 }
 
-// requested reports whether c has asked for the running task of that session.
+// requested reports whether c has asked for the running task of that session,
+// and is still to be told its end.
 func (s *Server) requested(c *client, sessionID string) bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	sess := s.sessions[sessionID]
-	return sess != nil && sess.requester == c
+	return sess != nil && sess.requester == c && !sess.answered
 }

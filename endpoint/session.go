@@ -7,6 +7,7 @@ import (
 	"runtime/debug"
 	"slices"
 	"sync"
+	"sync/atomic"
 
 	"go.uber.org/zap"
 
@@ -19,16 +20,21 @@ import (
 type session struct {
 	id, taskName, request string
 	requester, executor   *client
+	memory                *rememberedTask // nil: the request has no id
+
+	// commandSeed is what the ids of commands are made of; zero for random ones.
+	commandSeed contentHash
+	commands    atomic.Uint64
 
 	// ctx is the handler's. Its cause, when cancelled, is why the task ends.
 	ctx    context.Context
 	cancel context.CancelCauseFunc
 
 	// ending is set, under the server's lock, when the end of the task is
-	// about to be sent; told is closed when the requester has it, and the id
-	// is free again.
-	ending bool
-	told   chan struct{}
+	// about to be sent, and answered when the requester has it; told is closed
+	// when everyone has it, and the id is free again.
+	ending, answered bool
+	told             chan struct{}
 
 	mu     sync.Mutex
 	rounds [][]messages.Result
@@ -143,11 +149,13 @@ var (
 )
 
 // end tells the requester, then the device, how the task ended, and frees the
-// session's id in between.
+// session's id. That is last, so that a device does not take the end for that of
+// the id's next task.
 func (s *Server) end(sess *session, o outcome) {
 	s.mu.Lock()
 	sess.ending = true
 	s.mu.Unlock()
+	abandoned := sess.abandoned(o.err)
 	sess.cancel(ErrTaskOver)
 
 	m, err := sess.endMessage(o)
@@ -162,10 +170,13 @@ func (s *Server) end(sess *session, o outcome) {
 		m = messages.NewTaskFailed(sess.id, errResultSize.Error(), messages.Value{})
 		_ = s.tell(sess.requester, m)
 	}
-	s.free(sess)
+	if !abandoned {
+		s.remember(sess, m)
+	}
 	if sess.executor != sess.requester {
 		_ = s.tell(sess.executor, m)
 	}
+	s.free(sess)
 	s.events.observe(sess.requester.event(Event{
 		Kind: EventTaskEnded, DeviceID: sess.executor.info.ID, SessionID: sess.id, TaskName: sess.taskName,
 		Status: m.Status, Err: err,
@@ -174,6 +185,14 @@ func (s *Server) end(sess *session, o outcome) {
 	defer s.mu.Unlock()
 	s.unended--
 	s.checkIdle()
+	s.release(sess.requester)
+	s.release(sess.executor)
+}
+
+// abandoned reports whether the task failed with err because its requester has
+// gone. For who comes back and asks again that is no end: the task runs again.
+func (sess *session) abandoned(err error) bool {
+	return errors.Is(err, ErrRequesterLost) || errors.Is(err, ErrDeviceLost) && sess.executor == sess.requester
 }
 
 // tell sends m to a client that may be gone.

@@ -6,7 +6,6 @@ import (
 	"fmt"
 
 	"github.com/aip-go/aip/messages"
-	"github.com/aip-go/aip/protocol"
 	"github.com/aip-go/aip/transport"
 )
 
@@ -19,7 +18,8 @@ import (
 //
 // ctx ends when the task has to: with the cause [ErrDeviceLost],
 // [ErrRequesterLost] or [ErrServerClosed]. The task's end is sent then,
-// whether the handler has returned or not. A panic ends the task as failed.
+// whether the handler has returned or not. A panic ends the task as failed. A
+// server that ends in order lets the handler run on; [Task.Draining] tells it.
 type TaskHandler func(ctx context.Context, task *Task) (any, error)
 
 // Task is a task that a server runs. It is valid until its handler returns.
@@ -76,16 +76,30 @@ func newTask(sess *session, metadata messages.Value) *Task {
 // Every error is a [*CommandError]. After a timeout ([ServerOptions]'
 // CommandTimeout, or ctx) the device may still run the actions; their results
 // are dropped when they come.
+//
+// If the client gave its request an id (request_id), the ids of the commands
+// and of their actions follow from it: they are UUIDs of version 8 (RFC 9562
+// section 5.8), made by SHA-256 of the requester's id, the session's id, the
+// request with its id, and the number of the command in its task. A server that
+// runs the same request again, perhaps after a restart, sends the same ids, and
+// a device that has done a command already can answer with the results it has
+// kept (see [Device]). This needs a handler that sends the same commands in the
+// same order. Without a request_id all ids are random; so is the session's id,
+// and with it those of the commands, if the client named none.
 func (t *Task) Do(ctx context.Context, actions ...messages.Command) ([]messages.Result, error) {
 	device := t.session.executor
+	ids := t.session.nextCommand()
 	command := messages.NewCommand(messages.CommandRequest{
 		SessionID:   t.SessionID,
 		TaskName:    t.Name,
 		AgentName:   t.AgentName,
 		ProcessName: t.ProcessName,
 		RootName:    t.RootName,
-		Actions:     actions,
+		Actions:     ids.fill(actions),
 	})
+	if ids.known() {
+		command.ResponseID = ids.id()
+	}
 	ctx, cancel := context.WithCancelCause(ctx)
 	defer cancel(nil)
 	stop := context.AfterFunc(t.session.ctx, func() { cancel(context.Cause(t.session.ctx)) })
@@ -121,7 +135,7 @@ func (t *Task) command(ctx context.Context, device *client, command *messages.Se
 	}))
 	limited, cancel := context.WithTimeoutCause(ctx, device.server.options.CommandTimeout, ErrCommandTimeout)
 	defer cancel()
-	results, err := protocol.SendCommand(limited, device.proto, command)
+	results, err := device.ask(kept(limited), command, t.session.commandSeed != contentHash{})
 	if err != nil && ctx.Err() == nil && limited.Err() != nil {
 		return nil, ErrCommandTimeout
 	}

@@ -11,7 +11,10 @@ import (
 // ToolFunc is what a tool does. It is given the command's parameters, a JSON
 // object or unset, and returns a result of any kind that [messages.NewValue]
 // takes, or an error, whose text is sent. It has to return when ctx ends: after
-// the command's timeout, at the end of its task, or of the connection.
+// the command's timeout, at the end of its task, or of the connection. An error
+// that it returns after the end of its task or of the connection says that it
+// has been cut off, and that it may be run again if the command comes again; a
+// result says that it is done (see [Device]).
 type ToolFunc func(ctx context.Context, parameters messages.Value) (any, error)
 
 // Tool is a tool that a device offers.

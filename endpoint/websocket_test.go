@@ -16,6 +16,7 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/aip-go/aip/messages"
 	"github.com/aip-go/aip/transport"
@@ -111,7 +112,7 @@ func TestForbidden(t *testing.T) {
 	server := startServer(t, &ServerOptions{Handler: noTasks, Token: "right", Observer: r.observe})
 	url := overHTTP(t, server)
 	for _, token := range []string{"", "wrong", "righ", "right ", "ä", strings.Repeat("x", 5000)} {
-		device, err := NewDevice(&DeviceOptions{ID: "dev", URL: url, Token: token})
+		device, err := NewDevice(&DeviceOptions{ID: "dev", Reconnect: &ReconnectOptions{Off: true}, URL: url, Token: token})
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -348,4 +349,39 @@ func TestFirstLimit(t *testing.T) {
 	if err := <-result; !errors.Is(err, transport.ErrMessageTooLarge) {
 		t.Errorf("Receive returned %v", err)
 	}
+}
+
+// TestDrainOverWebSockets: a device learns from the close, and from the answer
+// to its next attempt, when to come back.
+func TestDrainOverWebSockets(t *testing.T) {
+	registered := make(chan struct{}, 1)
+	server := startServer(t, &ServerOptions{Handler: noTasks})
+	device, err := NewDevice(&DeviceOptions{ID: "dev", Reconnect: &ReconnectOptions{Off: true}, URL: overHTTP(t, server), Observer: func(e Event) {
+		if e.Kind == EventRegistered {
+			registered <- struct{}{}
+		}
+	}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	result := make(chan error, 1)
+	go func() { result <- device.Run(soon(t)) }()
+	<-registered
+	if err := server.Shutdown(soon(t)); err != nil {
+		t.Errorf("Shutdown returned %v", err)
+	}
+	for range 2 {
+		var hint interface {
+			RetryAfter() (time.Duration, bool)
+		}
+		err := <-result
+		if !errors.As(err, &hint) || !transport.Retryable(err) {
+			t.Fatalf("Run returned %v", err)
+		}
+		if after, ok := hint.RetryAfter(); !ok || after < time.Second || after > 2*time.Second {
+			t.Errorf("%v says %v, %t", err, after, ok)
+		}
+		result <- device.Run(soon(t)) // is refused
+	}
+	<-result
 }

@@ -57,12 +57,13 @@ type envelope struct {
 	body int
 }
 
-// readEnvelope finds the numbers of a frame. Where they are not the last
-// members, the whole frame is read for them; one that is no JSON object, or
-// whose numbers are none, has no numbers.
+// readEnvelope finds the numbers of a frame. Unless both are its last members,
+// the whole frame is read for them; one that is no JSON object, or whose numbers
+// are none, has no numbers.
 func readEnvelope(text []byte) envelope {
-	if e, ok := readTail(text); ok {
-		return e
+	tail := readTail(text)
+	if tail.hasSeq {
+		return tail
 	}
 	var e envelope
 	s := jsonscan.New(text, -1)
@@ -72,13 +73,12 @@ func readEnvelope(text []byte) envelope {
 	s.Open()
 	for s.NextKey() {
 		switch key := string(s.Key()); key {
-		case "seq", "ack":
-			n, err := strconv.ParseUint(string(s.Raw()), 10, 64)
-			if key == "seq" {
-				e.seq, e.hasSeq = n, err == nil && n > 0
-			} else {
-				e.ack, e.hasAck = n, err == nil
-			}
+		case "seq":
+			e.seq, e.hasSeq = parseNumber(s.Raw())
+			e.hasSeq = e.seq > 0
+			tail.body = 0
+		case "ack":
+			e.ack, e.hasAck = parseNumber(s.Raw())
 		default:
 			s.Skip()
 		}
@@ -86,19 +86,28 @@ func readEnvelope(text []byte) envelope {
 	if s.End() != nil {
 		return envelope{}
 	}
+	e.body = tail.body
 	return e
+}
+
+func parseNumber(text []byte) (uint64, bool) {
+	n, err := strconv.ParseUint(string(text), 10, 64)
+	if err != nil {
+		return 0, false
+	}
+	return n, true
 }
 
 // readTail reads the form that appendEnvelope writes: digits, names and
 // punctuation before the last brace, where nothing else can look the same.
-func readTail(text []byte) (envelope, bool) {
+func readTail(text []byte) envelope {
 	rest, ok := bytes.CutSuffix(text, []byte{'}'})
 	if !ok {
-		return envelope{}, false
+		return envelope{}
 	}
 	var e envelope
 	if rest, e.ack, e.hasAck = cutNumber(rest, ackMember); !e.hasAck {
-		return envelope{}, false
+		return envelope{}
 	}
 	if before, ok := bytes.CutSuffix(rest, []byte{','}); ok {
 		if before, seq, ok := cutNumber(before, seqMember); ok && seq > 0 {
@@ -108,10 +117,10 @@ func readTail(text []byte) (envelope, bool) {
 	if trimmed, ok := bytes.CutSuffix(rest, []byte{','}); ok {
 		rest = trimmed
 	} else if len(rest) == 0 || rest[len(rest)-1] != '{' {
-		return envelope{}, false // The name is the end of a longer one.
+		return envelope{} // The name is the end of a longer one.
 	}
 	e.body = len(rest)
-	return e, true
+	return e
 }
 
 // cutNumber cuts a member with a number off the end of text.
@@ -123,8 +132,8 @@ func cutNumber(text []byte, member string) (rest []byte, n uint64, ok bool) {
 	if i == len(text) || !bytes.HasSuffix(text[:i], []byte(member)) || len(text)-i > 1 && text[i] == '0' {
 		return text, 0, false
 	}
-	n, err := strconv.ParseUint(string(text[i:]), 10, 64)
-	if err != nil {
+	n, ok = parseNumber(text[i:])
+	if !ok {
 		return text, 0, false
 	}
 	return text[:i-len(member)], n, true
@@ -151,7 +160,7 @@ const (
 func roleOf(text []byte) frameRole {
 	if bytes.HasPrefix(text, []byte(`{"type":"`)) {
 		kind := text[len(`{"type":"`):]
-		if i := bytes.IndexByte(kind, '"'); i > 0 {
+		if i := bytes.IndexByte(kind, '"'); i > 0 && bytes.IndexByte(kind[:i], '\\') < 0 {
 			switch string(kind[:i]) {
 			case string(messages.ClientHeartbeat), messages.BinaryDataType, string(messages.ClientRegister):
 			default:

@@ -30,6 +30,10 @@ type ResumerOptions struct {
 	// MaxSessions bounds the sessions; the clients of further ones get none
 	// that can be resumed. Default 16384; negative means no limit.
 	MaxSessions int
+	// Detached is told of a session that has lost its connection, with the
+	// client's id and what ended the connection. It must return quickly and
+	// must not call the session. Nil for nobody.
+	Detached func(clientID string, cause error)
 	// Epoch names the state that sessions belong to. Default: random, because
 	// sessions in memory end with the process.
 	Epoch string

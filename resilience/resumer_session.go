@@ -164,6 +164,9 @@ func (s *Session) watch(t transport.Transport) {
 		s.end(cause)
 		return
 	}
+	if told := s.resumer.o.Detached; told != nil {
+		told(s.identity.clientID, cause)
+	}
 	s.wait(cause)
 }
 
@@ -175,13 +178,18 @@ func (s *Session) wait(cause error) {
 	if s.timer != nil || s.session.lifetime.Err() != nil {
 		return
 	}
-	s.timer = time.AfterFunc(s.grace, func() {
+	var timer *time.Timer
+	timer = time.AfterFunc(s.grace, func() {
 		s.handshake.Lock()
 		defer s.handshake.Unlock()
-		if _, err := s.session.current(); err != nil {
+		s.mu.Lock()
+		due := s.timer == timer // The client has not come back meanwhile.
+		s.mu.Unlock()
+		if due {
 			s.end(cause)
 		}
 	})
+	s.timer = timer
 }
 
 // end ends the session without its connection. The first error counts.

@@ -83,7 +83,14 @@ func (d *demo) startServer() error {
 func (d *demo) observeServer(e endpoint.Event) {
 	switch e.Kind {
 	case endpoint.EventRegistered:
-		d.report.event("server", "registered", fmt.Sprintf("%s %q has registered", e.Role, e.ClientID),
+		how := "has registered"
+		if e.Resumed {
+			how = "has come back to its session"
+		}
+		d.report.event("server", "registered", fmt.Sprintf("%s %q %s", e.Role, e.ClientID, how),
+			field{"client_id", e.ClientID}, field{"role", e.Role}, field{"resumed", e.Resumed})
+	case endpoint.EventDetached:
+		d.report.event("server", "detached", fmt.Sprintf("%s %q has lost its connection and may come back", e.Role, e.ClientID),
 			field{"client_id", e.ClientID}, field{"role", e.Role})
 	case endpoint.EventDisconnected:
 		how := "has disconnected"
@@ -211,15 +218,23 @@ type demoDevice struct {
 	ended chan error         // the result of its run
 }
 
-func (d *demo) newDevice(id string) (*demoDevice, error) {
+// newDevice returns a device. If it is steady, it replaces a connection that is
+// lost, and its session goes on.
+func (d *demo) newDevice(id string, steady bool) (*demoDevice, error) {
 	device := &demoDevice{id: id, demo: d, registered: make(chan struct{}, 1), working: make(chan struct{}, 1)}
 	var err error
 	device.endpoint, err = endpoint.NewDevice(&endpoint.DeviceOptions{
 		ID: id, URL: d.url, Tools: tools(), Dial: device.dial,
 		HeartbeatInterval: heartbeatInterval, Observer: device.observe,
+		Reconnect: &endpoint.ReconnectOptions{Off: !steady, Strategy: soon{}},
 	})
 	return device, err
 }
+
+// soon tries again after a moment, so that nobody has to wait.
+type soon struct{}
+
+func (soon) NextDelay(int, error) (time.Duration, bool) { return 100 * time.Millisecond, true }
 
 // dial connects, and keeps hold of the cable.
 func (d *demoDevice) dial(ctx context.Context, url string) (transport.Transport, error) {
@@ -279,18 +294,29 @@ func (d *demoDevice) end() error {
 
 var errCut = errors.New("the cable was pulled")
 
-// cut cuts the connection and returns how the device ended.
-func (d *demoDevice) cut() error {
+// pull cuts the connection.
+func (d *demoDevice) pull() error {
 	d.mu.Lock()
-	cable, stop, ended := d.cable, d.stop, d.ended
-	d.stop = nil
+	cable := d.cable
 	d.mu.Unlock()
-	defer stop()
 	aborter, err := transport.As[transport.Aborter](cable)
 	if err != nil {
 		return err
 	}
 	aborter.Abort(errCut)
+	return nil
+}
+
+// cut cuts the connection and returns how the device ended.
+func (d *demoDevice) cut() error {
+	d.mu.Lock()
+	stop, ended := d.stop, d.ended
+	d.stop = nil
+	d.mu.Unlock()
+	defer stop()
+	if err := d.pull(); err != nil {
+		return err
+	}
 	return <-ended
 }
 

@@ -22,10 +22,10 @@ func (d *demo) register(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	if d.desk, err = d.newDevice("desk"); err != nil {
+	if d.desk, err = d.newDevice("desk", true); err != nil {
 		return err
 	}
-	if d.laptop, err = d.newDevice("laptop"); err != nil {
+	if d.laptop, err = d.newDevice("laptop", false); err != nil {
 		return err
 	}
 	d.constellation, err = endpoint.NewConstellation(&endpoint.ConstellationOptions{
@@ -191,8 +191,47 @@ func writeFile(path string) error {
 	return os.WriteFile(path, noise, 0o600)
 }
 
-// cutConnection cuts the connection of a device that works, and sees the task
-// fail at once.
+// pullCable cuts the connection of a device that works and replaces it, and sees
+// the task go on.
+func (d *demo) pullCable(ctx context.Context) error {
+	desk := d.desk
+	drain(desk.working)
+	drain(desk.registered)
+	ended := make(chan error, 1)
+	go func() {
+		_, err := d.runTask(ctx, desk.id, "steady", "nothing is lost")
+		ended <- err
+	}()
+	select {
+	case <-desk.working:
+	case err := <-ended:
+		return fmt.Errorf("the task ended early: %w", err)
+	case <-ctx.Done():
+		return ctx.Err()
+	}
+	d.report.event(desk.id, "cut", "loses its connection while it works")
+	if err := desk.pull(); err != nil {
+		return err
+	}
+	cut := time.Now()
+	select {
+	case <-desk.registered:
+	case <-ctx.Done():
+		return ctx.Err()
+	}
+	took := time.Since(cut)
+	d.report.event(desk.id, "resumed", fmt.Sprintf("is back %.0f ms later; its session goes on", float64(took.Microseconds())/1000),
+		field{"after", took.Seconds()})
+	select {
+	case err := <-ended:
+		return err
+	case <-ctx.Done():
+		return ctx.Err()
+	}
+}
+
+// cutConnection cuts the connection of a device that does not come back, and
+// sees the task fail at once.
 func (d *demo) cutConnection(ctx context.Context) error {
 	laptop := d.laptop
 	drain(laptop.working)
