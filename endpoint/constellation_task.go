@@ -18,6 +18,12 @@ type TaskRequest struct {
 	// one. The session's id is "name@id". Do not use an id again for a task
 	// that was given up: its end could be taken for the end of the new one.
 	ID string
+	// RequestID lets the task be asked for again: a server that knows the id runs
+	// the same task once, and tells again how it ended, for two minutes; the
+	// commands of a task that is run again, perhaps by a server that was
+	// restarted, are recognised by the device. For that ID, Request and the rest
+	// have to be the same. "" sends no id, as the reference.
+	RequestID string
 	// Name names the task in the server's records; "" means "name/id".
 	Name string
 	// Metadata is a JSON object for the server, or unset.
@@ -56,14 +62,16 @@ func (c *Constellation) Run(ctx context.Context, deviceID string, r TaskRequest)
 	ctx, cancel := context.WithTimeoutCause(ctx, durationOr(r.Timeout, defaultTaskTimeout), ErrTaskTimeout)
 	defer cancel()
 
-	end, err := l.run(ctx, messages.NewConstellationTask(messages.TaskRequest{
+	m := messages.NewConstellationTask(messages.TaskRequest{
 		ClientID:  messages.ConstellationClientID(c.options.Name, deviceID),
 		TargetID:  deviceID,
 		SessionID: session,
 		TaskName:  r.Name,
 		Request:   r.Request,
 		Metadata:  r.Metadata,
-	}))
+	})
+	m.RequestID = r.RequestID
+	end, err := l.run(ctx, m)
 	if err != nil {
 		var failed *TaskError
 		if errors.As(err, &failed) {

@@ -34,13 +34,18 @@ func TestDemo(t *testing.T) {
 		`constellation  has \d\.\d\d s of work done after \d\.\d\d s`,
 		`desk           sends measurements.bin: 50 %`,
 		`server         has it after \d+\.\d\d s, verified: SHA-256 [0-9a-f]{16}…, MD5 [0-9a-f]{32}`,
+		`desk           loses its connection while it works`,
+		`server         device "desk" has lost its connection and may come back`,
+		`server         device "desk" has come back to its session`,
+		`desk           is back \d+ ms later; its session goes on`,
+		`constellation  has the result of "desk": 3 words, SHA-256 9366d7b0…, NOTHING IS LOST`,
 		`laptop         loses its connection`,
 		`server         device "laptop" is lost`,
 		`constellation  is told \d+ ms later: Task was cancelled because target device disconnected`,
 		`server         refuses a task: Target device 'laptop' is not connected`,
 		`constellation  is told at once: Target device 'laptop' is not connected`,
 		`constellation  has the result of "laptop": 2 words, SHA-256 d805354d…, BACK AGAIN`,
-		`server         is closed: 3 tasks completed, 1 failed, 1 refused; \d+ heartbeats answered`,
+		`server         is closed: 4 tasks completed, 1 failed, 1 refused; \d+ heartbeats answered`,
 	} {
 		if !regexp.MustCompile(`(?m)^  +\d+\.\d{3}s  ` + want).MatchString(out) {
 			t.Errorf("there is no line %s", want)
@@ -84,9 +89,9 @@ func TestDemoJSON(t *testing.T) {
 		count[event["event"]]++
 	}
 	for event, want := range map[string]int{
-		"step": 8, "listening": 1, "registered": 5, "disconnected": 5, "heartbeats": 1, "device_info": 2,
-		"task": 4, "task_completed": 3, "task_failed": 1, "task_refused": 2, "tasks_done": 1, "progress": 4,
-		"file_sent": 1, "file_received": 1, "cut": 1, "command": 7, "summary": 1, "done": 1,
+		"step": 9, "listening": 1, "registered": 6, "detached": 1, "resumed": 1, "disconnected": 5, "heartbeats": 1, "device_info": 2,
+		"task": 5, "task_completed": 4, "task_failed": 1, "task_refused": 2, "tasks_done": 1, "progress": 4,
+		"file_sent": 1, "file_received": 1, "cut": 2, "command": 9, "summary": 1, "done": 1,
 	} {
 		if count[event] != want {
 			t.Errorf("there are %d events %q, want %d", count[event], event, want)
@@ -94,7 +99,7 @@ func TestDemoJSON(t *testing.T) {
 	}
 	done := list[len(list)-1]
 	for key, want := range map[string]any{
-		"event": "done", "ok": true, "tasks_completed": 3.0, "tasks_failed": 1.0, "tasks_refused": 1.0, "commands": 7.0,
+		"event": "done", "ok": true, "tasks_completed": 4.0, "tasks_failed": 1.0, "tasks_refused": 1.0, "commands": 9.0,
 	} {
 		if done[key] != want {
 			t.Errorf("the last event has %s %v, want %v", key, done[key], want)
