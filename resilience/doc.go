@@ -11,6 +11,10 @@
 //   - A [Reconnector] is the reference's handling of lost devices: cancel the
 //     tasks, notify, reconnect, call back.
 //
+// A [Link] is a transport that replaces its connection when that is lost. With a
+// server that has a [Resumer], its session outlives the connection: every
+// message arrives once and in order. What a session keeps is in a [Store].
+//
 // [Heartbeats] sends heartbeats to any number of peers and tells which of them
 // are silent for too long, by a fixed deadline or by a [Detector] such as
 // [PhiAccrual]. [Timeouts] bounds operations by what is usual for them. An

@@ -9,6 +9,8 @@ type incoming struct {
 	// seq is the number of the message that is complete with this frame; 0 if
 	// the frame is not numbered, or another one follows.
 	seq uint64
+	// filler: it is there for its number, and nobody receives it.
+	filler bool
 	// size is what the message with that number counts for.
 	size int64
 	// generation is that of the inbox when it came.

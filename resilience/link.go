@@ -127,6 +127,7 @@ func (l *Link) begin(url string) (*linkRun, error) {
 	if err != nil {
 		return nil, connectError(url, err)
 	}
+	s.lasting = l.o.Resume != nil && l.o.Resume.Store != nil
 	l.run = &linkRun{
 		link: l, url: url, session: s, grace: DefaultGrace,
 		attempts:   NewAttempts(l.o.Strategy, &l.o.Attempts),

@@ -42,8 +42,9 @@ type LinkOptions struct {
 	MaxMessages int
 	MaxBytes    int64
 	// Connected is told of each new connection, when this side is registered
-	// and nothing else was sent. Its error makes the attempt a failed one. It
-	// must not call the link, and must return when its context ends.
+	// and nothing else was sent; sends wait until it has returned. Its error
+	// makes the attempt a failed one. It must not call the link, and must
+	// return when its context ends.
 	Connected func(ctx context.Context, c Connection) error
 	// Lost is told what ended a connection, before attempts to replace it. It
 	// must return quickly and must not call the link.

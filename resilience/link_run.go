@@ -47,7 +47,7 @@ func (r *linkRun) first(ctx context.Context) error {
 		err = r.attempts.once(ctx, r.attempt)
 	}
 	if err != nil && errors.Is(context.Cause(ctx), transport.ErrClosed) {
-		return transport.ErrClosed
+		return r.session.over() // By a Close, or by an Abort with a cause.
 	}
 	return err
 }
@@ -155,8 +155,14 @@ func (r *linkRun) attempt(ctx context.Context) error {
 	if err == nil {
 		return nil
 	}
-	// A server that refuses closes the connection itself, in good order.
-	if closing := t.Close(); closing != nil {
+	// A server that refuses closes the connection itself, in good order. Another
+	// one may have resumed the session without this side knowing, and would end it
+	// at a 1000.
+	code := transport.StatusGoingAway
+	if errors.Is(err, errCannotResume) {
+		code = transport.StatusNormal
+	}
+	if closing := closeWith(t, code, ""); closing != nil {
 		o.Logger.Debug("closing a connection failed", zap.Error(closing))
 	}
 	if errors.Is(err, errCannotResume) {
@@ -182,6 +188,9 @@ func (r *linkRun) open(ctx context.Context, t transport.Transport) error {
 		return err
 	}
 	if hook := r.link.o.Connected; hook != nil {
+		// Who learns of the connection by the hook can send at once.
+		r.session.announce(true)
+		defer r.session.announce(false)
 		if err := hook(ctx, c); err != nil {
 			return err
 		}
@@ -275,7 +284,12 @@ func (r *linkRun) agree(answer *resumeAnswer, c *Connection) (rx uint64, err err
 		c.Resumable, c.Epoch = true, answer.Epoch
 		r.grace = ofSeconds(answer.MaxS)
 		return 0, r.session.forget(SessionState{Token: answer.Token, Epoch: answer.Epoch}, lost)
-	case token == "" || !r.session.canResume(answer.Received):
+	case token == "":
+		return 0, &answerError{errors.New("it resumes a session that was not asked for")}
+	case !r.session.canResume(answer.Received):
+		if err := r.session.over(); err != nil {
+			return 0, err // It could be resumed, by another link.
+		}
 		if err := r.session.forget(SessionState{}, lost); err != nil {
 			return 0, err
 		}
@@ -300,6 +314,7 @@ func (r *linkRun) close(code transport.StatusCode, reason string) error {
 			_ = r.session.flushed(ctx, false) // What cannot be written any more, is not.
 			cancel()
 			err = closeWith(t, code, reason)
+			r.session.drain(context.Background(), t)
 		}
 		r.session.end(&transport.CloseError{Code: code, Reason: reason})
 		r.session.work.Wait()
@@ -312,10 +327,9 @@ func (r *linkRun) close(code transport.StatusCode, reason string) error {
 
 // abort ends the run at once.
 func (r *linkRun) abort(cause error) {
-	t, err := r.session.current()
-	r.session.end(&transport.CloseError{Code: transport.StatusAbnormal, Err: cause})
+	t := r.session.end(&transport.CloseError{Code: transport.StatusAbnormal, Err: cause})
 	r.cancel()
-	if err == nil {
+	if t != nil {
 		drop(t, cause)
 	}
 	<-r.supervised

@@ -14,6 +14,10 @@ type outgoing struct {
 	held bool
 	// written: it was, or may have been, written to a connection.
 	written bool
+	// repeated: written was true before it was written last.
+	repeated bool
+	// filler: it stands for a message that could not be sent.
+	filler  bool
 	receipt *transport.Receipt
 }
 
@@ -89,6 +93,9 @@ func (b *outbox) complete(rx uint64) bool {
 func (b *outbox) split() (undelivered []transport.Undelivered, held []*outgoing) {
 	for i := range b.len() {
 		o := b.at(i)
+		if o.filler {
+			continue
+		}
 		if o.held && !o.written {
 			held = append(held, o)
 			continue
@@ -107,11 +114,12 @@ func (b *outbox) split() (undelivered []transport.Undelivered, held []*outgoing)
 	return undelivered, held
 }
 
-// abandon tells the receipts that nothing more will be known.
-func (b *outbox) abandon() {
+// abandon tells the receipts that nothing more will be known. stored says that a
+// later session may send what is left.
+func (b *outbox) abandon(stored bool) {
 	for i := range b.len() {
 		o := b.at(i)
-		if o.written {
+		if o.written || stored {
 			o.receipt.Report(transport.MaybeSent, true)
 		} else {
 			o.receipt.Report(transport.NotSent, true)

@@ -75,7 +75,7 @@ func (s *Session) Resume(ctx context.Context, t transport.Transport, registratio
 	// answer is the last word.
 	if old, err := s.session.current(); err == nil {
 		s.session.detach(old)
-		moveTo(&s.machine, transport.Connecting)
+		s.move(transport.Connecting)
 		drop(old, ErrReplaced)
 	}
 	token := newToken()
@@ -134,7 +134,7 @@ func (s *Session) serve(t transport.Transport, rx uint64) error {
 	if _, err := s.session.attach(t, rx); err != nil {
 		return err
 	}
-	moveTo(&s.machine, transport.Connected)
+	s.move(transport.Connected)
 	s.watchers.Go(func() { s.watch(t) })
 	return nil
 }
@@ -155,7 +155,7 @@ func (s *Session) watch(t transport.Transport) {
 	if !s.session.detach(t) {
 		return // It was replaced, or the session has ended.
 	}
-	moveTo(&s.machine, transport.Connecting)
+	s.move(transport.Connecting)
 	if err := t.Close(); err != nil {
 		s.resumer.o.Logger.Debug("closing a lost connection failed", zap.Error(err))
 	}
@@ -192,10 +192,19 @@ func (s *Session) wait(cause error) {
 	s.timer = timer
 }
 
-// end ends the session without its connection. The first error counts.
-func (s *Session) end(err error) {
+// move changes the state, unless the session has ended.
+func (s *Session) move(to transport.State) {
+	moveTo(&s.machine, to)
+	if s.session.lifetime.Err() != nil {
+		moveTo(&s.machine, transport.Failed)
+	}
+}
+
+// end ends the session without its connection, which it returns, if there was
+// one. The first error counts.
+func (s *Session) end(err error) (t transport.Transport) {
 	s.ending.Do(func() {
-		s.session.end(err)
+		t = s.session.end(err)
 		s.resumer.remove(s)
 		s.mu.Lock()
 		defer s.mu.Unlock()
@@ -204,6 +213,7 @@ func (s *Session) end(err error) {
 		}
 		moveTo(&s.machine, transport.Failed)
 	})
+	return t
 }
 
 // Connect fails with [transport.ErrAlreadyConnected].
@@ -253,6 +263,7 @@ func (s *Session) CloseWith(code transport.StatusCode, reason string) error {
 			cancel()
 			moveTo(&s.machine, transport.Disconnecting)
 			err = closeWith(t, code, reason)
+			s.session.drain(context.Background(), t)
 		}
 		failed := s.session.lifetime.Err() != nil
 		s.end(&transport.CloseError{Code: code, Reason: reason})
@@ -270,9 +281,7 @@ func (s *Session) CloseWith(code transport.StatusCode, reason string) error {
 
 // Abort ends the session at once, and its connection with it.
 func (s *Session) Abort(cause error) {
-	t, err := s.session.current()
-	s.end(&transport.CloseError{Code: transport.StatusAbnormal, Err: cause})
-	if err == nil {
+	if t := s.end(&transport.CloseError{Code: transport.StatusAbnormal, Err: cause}); t != nil {
 		drop(t, cause)
 	}
 }

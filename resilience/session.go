@@ -24,6 +24,8 @@ type session struct {
 	limits limits
 	logger *zap.Logger
 	store  Store
+	// lasting: a later session may go on with the store.
+	lasting bool
 
 	lifetime context.Context // of all writes; ends with the session
 	stop     context.CancelFunc
@@ -32,6 +34,7 @@ type session struct {
 	mu      sync.Mutex
 	changed chan struct{} // closed when something changes that a call waits for; nil if none waits
 	conn    *conn         // attached; else nil
+	opening bool          // there is about to be one: this side is registered
 	ended   error         // why there will be no connection; else nil
 	closing bool          // no more sends
 
@@ -92,7 +95,7 @@ func newSession(store Store, l limits, logger *zap.Logger) (*session, error) {
 		s.sent, s.accepted, s.taken = state.Sent, state.Received, state.Received
 		for i := range kept {
 			m := kept[i]
-			e, _ := readTail(m.Text)
+			e := readTail(m.Text)
 			if len(m.Text) == 0 {
 				m.Text = nil // It was too large to be kept.
 			}
@@ -157,12 +160,21 @@ func (s *session) attach(t transport.Transport, rx uint64) (old transport.Transp
 		}
 		c.next = rx + 1
 	}
-	s.conn, s.exclusive = c, false
+	s.conn, s.exclusive, s.opening = c, false, false
 	if s.pending(c) || s.ackDue {
 		s.startFlush(c)
 	}
 	s.wake()
 	return old, nil
+}
+
+// announce notes that there is about to be a connection, or, after all, not:
+// meanwhile nothing fails for want of one.
+func (s *session) announce(opening bool) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.opening = opening
+	s.wake()
 }
 
 // attached reports whether t is the connection now.
@@ -204,18 +216,20 @@ func (s *session) current() (transport.Transport, error) {
 func (s *session) canResume(rx uint64) bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	return s.numbered && s.ended == nil && !s.closing && rx <= s.sent && s.out.complete(rx)
+	return s.numbered && s.ended == nil && !s.closing && rx >= s.released && rx <= s.sent && s.out.complete(rx)
 }
 
 // position returns what a handshake tells the peer: the token of this side, if
-// the session can be resumed at all, and the last number that was accepted.
+// the session can be resumed at all, and the last number that was processed. What
+// is in the inbox is not: it comes again, and is dropped, unless the process has
+// ended meanwhile.
 func (s *session) position() (token string, rx uint64) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if !s.numbered {
 		return "", 0
 	}
-	return s.state.Token, s.accepted
+	return s.state.Token, s.taken
 }
 
 // rotate replaces the token. previous is the one that remains good until the
@@ -240,6 +254,9 @@ func (s *session) save() error {
 func (s *session) forget(state SessionState, cause error) error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
+	if s.ended != nil {
+		return s.ended // What the store has is for a later session.
+	}
 	old := s.numbered
 	undelivered, held := s.out.split()
 	s.numbered, s.state = state.Token != "", state
@@ -280,11 +297,26 @@ func (s *session) carry(o *outgoing) error {
 }
 
 // end ends the session for good, with err for all calls from then on. The first
-// err counts. It does not close the connection.
-func (s *session) end(err error) {
+// err counts. It does not close the connection, but returns it, if there was one.
+func (s *session) end(err error) transport.Transport {
 	s.mu.Lock()
 	defer s.mu.Unlock()
+	c := s.conn
 	s.finish(err)
+	if c == nil {
+		return nil
+	}
+	return c.t
+}
+
+// over returns why the session takes no more messages; nil if it does.
+func (s *session) over() error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.ended == nil && s.closing {
+		return transport.ErrClosed
+	}
+	return s.ended
 }
 
 // finish is end for those who have locked the session.
@@ -297,7 +329,7 @@ func (s *session) finish(err error) {
 	if s.ackTimer != nil {
 		s.ackTimer.Stop()
 	}
-	s.out.abandon()
+	s.out.abandon(s.lasting && s.numbered)
 	s.stop()
 	s.wake()
 }
@@ -322,7 +354,7 @@ func (s *session) flushed(ctx context.Context, acked bool) error {
 			}
 		case s.conn == nil && s.out.len() == 0:
 			return nil
-		case s.conn == nil && !acked:
+		case !acked && (s.conn == nil || s.conn.broken):
 			return transport.ErrNotConnected
 		case s.conn != nil && !s.conn.broken && !s.conn.flushing && !s.exclusive && !s.pending(s.conn):
 			return nil
@@ -401,12 +433,28 @@ func (s *session) waitEnded(ctx context.Context) error {
 	return s.ended
 }
 
-// backlog returns what the session keeps.
+// backlog returns what the session and its connection keep.
 func (s *session) backlog() transport.Backlog {
 	s.mu.Lock()
-	defer s.mu.Unlock()
-	return transport.Backlog{
+	b := transport.Backlog{
 		SendMessages: s.out.len(), SendBytes: s.out.bytes,
 		ReceiveMessages: s.inbox.len(), ReceiveBytes: s.inbox.bytes,
 	}
+	c, numbered := s.conn, s.numbered
+	s.mu.Unlock()
+	if c == nil {
+		return b
+	}
+	inner, err := transport.As[transport.Backlogger](c.t)
+	if err != nil {
+		return b
+	}
+	i := inner.Backlog()
+	b.ReceiveMessages += i.ReceiveMessages
+	b.ReceiveBytes += i.ReceiveBytes
+	if !numbered { // What is numbered is kept here as well.
+		b.SendMessages += i.SendMessages
+		b.SendBytes += i.SendBytes
+	}
+	return b
 }

@@ -27,6 +27,9 @@ func (s *session) receive(ctx context.Context) (transport.Frame, error) {
 		if s.inbox.len() > 0 {
 			in := s.inbox.pop()
 			s.take(&in)
+			if in.filler {
+				continue
+			}
 			return in.frame, in.err
 		}
 		if s.ended != nil {
@@ -149,7 +152,7 @@ func (s *session) arrivedText(c *conn, frame transport.Frame) error {
 	}
 	switch {
 	case e.hasSeq:
-		in := &incoming{frame: frame, seq: e.seq, size: int64(len(frame.Data))}
+		in := &incoming{frame: frame, seq: e.seq, size: int64(len(frame.Data)), filler: role == roleBareHeartbeat}
 		switch {
 		case e.seq > s.accepted+1:
 			return &SequenceError{What: "gap", Got: e.seq, Want: s.accepted + 1}
@@ -203,7 +206,7 @@ func (s *session) take(in *incoming) {
 	}
 	s.unacked++
 	s.unackedBy += in.size
-	if s.unacked >= ackEveryMessages || s.unackedBy >= s.limits.bytes/2 {
+	if s.unacked >= min(ackEveryMessages, (s.limits.messages+1)/2) || s.unackedBy >= s.limits.bytes/2 {
 		s.ackDue = true
 		if s.conn != nil {
 			s.startFlush(s.conn)
@@ -225,11 +228,13 @@ func (s *session) ackLate() {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.ackArmed = false
-	if s.unacked == 0 || s.ended != nil || s.conn == nil {
+	if s.unacked == 0 || s.ended != nil {
 		return
 	}
 	s.ackDue = true
-	s.startFlush(s.conn)
+	if s.conn != nil {
+		s.startFlush(s.conn)
+	}
 }
 
 // told notes that an ack is on its way to the peer. The session is locked.

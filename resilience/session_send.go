@@ -11,12 +11,6 @@ import (
 	"github.com/aip-go/aip/transport"
 )
 
-// Bounds of what one write takes to the connection.
-const (
-	maxBatchMessages = 64
-	maxBatchBytes    = 256 << 10
-)
-
 // send sends one message: a text frame and, if it announces one, its binary
 // frame. It keeps nothing of either. raw, if it is not nil, are the frames as a
 // plain session writes them; text may then be nil, for frames that only such a
@@ -77,7 +71,7 @@ func (s *session) accept(ctx context.Context, text, binary []byte, raw []transpo
 			defer s.mu.Unlock()
 			return s.ended
 		}
-		obstacle, err := s.admit(size, delivery)
+		obstacle, err := s.admit(text, size, delivery)
 		switch {
 		case err != nil:
 			s.mu.Unlock()
@@ -124,12 +118,16 @@ const (
 
 // admit decides whether a message can be taken over now, has to wait, or is
 // refused. The session is locked.
-func (s *session) admit(size int64, delivery transport.Delivery) (obstacle, error) {
+func (s *session) admit(text []byte, size int64, delivery transport.Delivery) (obstacle, error) {
 	if s.conn == nil && delivery != transport.Buffered {
-		if delivery == transport.Volatile {
+		switch {
+		case delivery == transport.Volatile:
 			return nothing, errVolatile
+		case s.opening:
+			return busy, nil
+		default:
+			return nothing, transport.ErrNotConnected
 		}
-		return nothing, transport.ErrNotConnected
 	}
 	o := nothing
 	large := size > s.limits.bytes
@@ -142,13 +140,23 @@ func (s *session) admit(size int64, delivery transport.Delivery) (obstacle, erro
 		return nothing, fmt.Errorf("%w: %w", transport.ErrMessageTooLarge, errNotKept)
 	case s.exclusive || large && (s.conn.broken || s.conn.flushing || s.pending(s.conn)):
 		o = busy
-	case !large && (s.out.len() >= s.limits.messages || s.out.bytes+size > s.limits.bytes):
+	case !large && (s.out.len() >= s.limits.messages || s.out.bytes+size > s.limits.bytes) && !(s.numbered && unnumbered(text)):
 		o = full
 	}
 	if o != nothing && delivery == transport.Volatile {
 		return nothing, errVolatile
 	}
 	return o, nil
+}
+
+// unnumbered reports whether a text frame is not numbered, and so not kept.
+func unnumbered(text []byte) bool {
+	switch roleOf(text) {
+	case roleHeartbeat, roleBareHeartbeat, roleRegister:
+		return true
+	default:
+		return false
+	}
 }
 
 // hold keeps a message of a plain session until there is a connection. The
@@ -188,9 +196,12 @@ func (s *session) sendPlain(ctx context.Context, c *conn, text []byte, raw []tra
 // sendNumbered sends a message of a numbered session. The session is locked,
 // and is unlocked when it returns.
 func (s *session) sendNumbered(ctx context.Context, text, binary []byte, receipt *transport.Receipt, delivery transport.Delivery) error {
-	switch roleOf(text) {
-	case roleHeartbeat, roleBareHeartbeat, roleRegister:
-		return s.sendUnnumbered(ctx, text, delivery)
+	if unnumbered(text) {
+		err := s.sendUnnumbered(ctx, text, delivery)
+		if err == nil {
+			receipt.Report(transport.Sent, true)
+		}
+		return err
 	}
 	o := &outgoing{receipt: receipt, held: delivery == transport.Buffered}
 	if binary != nil {
@@ -266,7 +277,8 @@ func (s *session) wrote(ctx context.Context, c *conn, o *outgoing, err error) er
 // refuses reports whether a transport will never take a message, though it may
 // take others.
 func refuses(err error) bool {
-	return err != nil && transport.OutcomeOf(err) == transport.NotSent && !transport.Retryable(err) &&
+	var end *transport.CloseError
+	return err != nil && !errors.As(err, &end) && transport.OutcomeOf(err) == transport.NotSent && !transport.Retryable(err) &&
 		!errors.Is(err, transport.ErrClosed) && !errors.Is(err, transport.ErrNotConnected) && !errors.Is(err, context.Canceled)
 }
 
@@ -275,7 +287,7 @@ func refuses(err error) bool {
 func (s *session) replace(o *outgoing) {
 	filler, _ := appendEnvelope(nil, s.bareHeartbeat(), o.Seq, s.taken)
 	s.out.bytes -= o.size()
-	o.Text, o.Binary, o.body, o.receipt, o.held = filler, nil, 0, nil, false
+	o.Text, o.Binary, o.body, o.receipt, o.held, o.filler = filler, nil, 0, nil, false, true
 	s.out.bytes += o.size()
 	// The store has no way to change one message: it begins anew.
 	state := s.state
@@ -366,9 +378,6 @@ func (s *session) sendLarge(ctx context.Context, o *outgoing, text []byte) error
 // unlocked when it returns.
 func (s *session) sendUnnumbered(ctx context.Context, text []byte, delivery transport.Delivery) error {
 	c, ack := s.conn, s.taken
-	if c != nil {
-		s.told()
-	}
 	s.mu.Unlock()
 	if c == nil {
 		if delivery == transport.FailNow {
@@ -378,119 +387,11 @@ func (s *session) sendUnnumbered(ctx context.Context, text []byte, delivery tran
 	}
 	// A heartbeat is an object: roleOf has read it.
 	wire, _ := appendEnvelope(make([]byte, 0, len(text)+maxEnvelope), text, 0, ack)
-	return c.t.Send(ctx, wire)
-}
-
-// pending reports whether there is something to write to c. The session is
-// locked.
-func (s *session) pending(c *conn) bool {
-	if !s.numbered {
-		return s.out.len() > 0
-	}
-	return c.next <= s.sent
-}
-
-// startFlush starts the goroutine that writes what is pending, and acks. The
-// session is locked.
-func (s *session) startFlush(c *conn) {
-	if c.flushing || c.broken || s.ended != nil {
-		return
-	}
-	c.flushing = true
-	s.work.Go(func() { s.flush(c) })
-}
-
-// flush writes to c until nothing is left to write or c is not the connection
-// any more.
-func (s *session) flush(c *conn) {
+	err := c.t.Send(ctx, wire)
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	for s.conn == c && !c.broken && s.ended == nil {
-		batch := s.batch(c)
-		ack := s.taken
-		if len(batch) == 0 && !s.ackDue {
-			break
-		}
-		var frames []transport.Frame
-		for _, o := range batch {
-			o.written = true
-			frames = append(frames, o.frames()...)
-		}
+	if err == nil && s.conn == c && s.taken == ack {
 		s.told()
-		s.mu.Unlock()
-		var err error
-		if len(frames) > 0 {
-			err = c.writeFrames(s.lifetime, frames)
-		} else {
-			err = s.sendAck(c, ack)
-		}
-		s.mu.Lock()
-		s.flushedBatch(c, batch, err)
 	}
-	c.flushing = false
-	s.wake()
-}
-
-// flushedBatch takes note of a write by flush. The session is locked.
-func (s *session) flushedBatch(c *conn, batch []*outgoing, err error) {
-	if s.conn != c {
-		return
-	}
-	refused := refuses(err)
-	switch {
-	case err == nil:
-	case refused && len(batch) > 1:
-		c.refusing = true // One of them is at fault; they go one by one now.
-		return
-	case refused && len(batch) == 1:
-		s.logger.Warn("a message was accepted and then refused by the transport", zap.Error(err))
-		batch[0].receipt.Report(transport.NotSent, true)
-		if s.numbered {
-			s.replace(batch[0])
-			return
-		}
-	default:
-		if !s.numbered && transport.OutcomeOf(err) == transport.NotSent {
-			for _, o := range batch {
-				o.written = false
-			}
-		}
-		s.failure(c, err)
-		return
-	}
-	for _, o := range batch {
-		if s.numbered {
-			o.receipt.Report(transport.Sent, false)
-			c.next = max(c.next, o.Seq+1)
-			continue
-		}
-		o.receipt.Report(transport.Sent, true)
-		s.out.pop()
-	}
-	s.wake()
-}
-
-// batch returns what to write to c next. The session is locked.
-func (s *session) batch(c *conn) []*outgoing {
-	first := 0
-	if s.numbered {
-		c.next = max(c.next, s.released+1) // A peer may acknowledge what it cannot have.
-		first = s.out.len() - int(s.sent-c.next+1)
-	}
-	var batch []*outgoing
-	var size int64
-	for i := first; i < s.out.len() && len(batch) < maxBatchMessages; i++ {
-		o := s.out.at(i)
-		if o.large() || s.numbered && o.Seq != c.next+uint64(len(batch)) {
-			break
-		}
-		if size += o.size(); len(batch) > 0 && (size > maxBatchBytes || c.frames == nil) {
-			break
-		}
-		batch = append(batch, o)
-		if c.refusing {
-			break
-		}
-	}
-	return batch
+	return err
 }

@@ -29,6 +29,13 @@ type stage struct {
 	// the extension.
 	plain bool
 	owner string
+	// answering is called before a registration is answered; it may be nil.
+	answering func()
+	// interval and timeout are those of the pings of both sides.
+	interval, timeout time.Duration
+	// dialled is told of every new connection and its number, from 0, before
+	// anything is sent; it may be nil. One link at a time may dial then.
+	dialled func(number int, l *transporttest.Link)
 
 	mu      sync.Mutex
 	resumer *resilience.Resumer
@@ -43,7 +50,7 @@ type stage struct {
 
 func newStage(t testing.TB) *stage {
 	s := &stage{
-		t: t, network: transporttest.NewNetwork(), online: map[string]transport.Transport{},
+		t: t, network: transporttest.NewNetwork(), interval: 20 * time.Second, timeout: 20 * time.Second, online: map[string]transport.Transport{},
 		sessions: make(chan transport.Transport, 1024), registered: make(chan *messages.ClientMessage, 100_000),
 	}
 	s.restart(nil)
@@ -81,7 +88,7 @@ func (s *stage) listen(addr string) {
 }
 
 func (s *stage) serve(w http.ResponseWriter, r *http.Request) {
-	at, err := websocket.Accept(w, r, &websocket.AcceptOptions{Options: &websocket.Options{PingInterval: 20 * time.Second, PingTimeout: 20 * time.Second}})
+	at, err := websocket.Accept(w, r, &websocket.AcceptOptions{Options: &websocket.Options{PingInterval: s.interval, PingTimeout: s.timeout}})
 	if err != nil {
 		return // The client's connection was cut.
 	}
@@ -106,6 +113,9 @@ func (s *stage) admit(ctx context.Context, t transport.Transport) error {
 		return err
 	}
 	s.registered <- registration.Message
+	if s.answering != nil {
+		s.answering()
+	}
 	s.mu.Lock()
 	resumer, owner := s.resumer, s.owner
 	s.mu.Unlock()
@@ -160,16 +170,26 @@ func (s *stage) session() transport.Transport {
 	}
 }
 
+// dial opens a connection of the network.
+func (s *stage) dial(ctx context.Context, network, addr string) (net.Conn, error) {
+	c, err := s.network.DialContext(ctx, network, addr)
+	if err == nil && s.dialled != nil {
+		links := s.network.Links()
+		s.dialled(len(links)-1, links[len(links)-1])
+	}
+	return c, err
+}
+
 // options returns those of a link over the stage's network.
 func (s *stage) options(id string) *resilience.LinkOptions {
 	return &resilience.LinkOptions{
 		Dial: func(ctx context.Context, url string) (transport.Transport, error) {
 			at := websocket.New(&websocket.Options{
-				PingInterval: 20 * time.Second, PingTimeout: 20 * time.Second, HandshakeTimeout: 5 * time.Second,
+				PingInterval: s.interval, PingTimeout: s.timeout, HandshakeTimeout: 5 * time.Second,
 				HTTPClient: &http.Client{Transport: &http.Transport{
 					DisableKeepAlives: true,
 					DialContext: func(ctx context.Context, network, addr string) (net.Conn, error) {
-						return s.network.DialContext(ctx, network, addr)
+						return s.dial(ctx, network, addr)
 					},
 				}},
 			})

@@ -178,7 +178,11 @@ func play(ctx context.Context) error {
 		}
 		second <- err
 	}()
-	<-accepted
+	select {
+	case <-accepted:
+	case err := <-second:
+		return err
+	}
 	fmt.Println("constellation: asks for it again")
 	close(finish)
 	if err := <-second; err != nil {
