@@ -129,6 +129,12 @@ func (c *Constellation) Connect(ctx context.Context, deviceID, url string) error
 		case <-ctx.Done():
 			return ctx.Err()
 		}
+		if l.err == nil {
+			if here, err := l.await(ctx); here || err != nil {
+				return err
+			}
+			continue
+		}
 		// Another caller's context is no reason for this one to give up.
 		if !errors.Is(l.err, context.Canceled) && !errors.Is(l.err, context.DeadlineExceeded) {
 			return l.err

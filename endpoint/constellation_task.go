@@ -139,7 +139,7 @@ func (l *link) ask(m *messages.ClientMessage) (*protocol.Task, error) {
 	defer cancel()
 	task, err := protocol.StartTask(ctx, l.proto, m)
 	if err != nil && context.Cause(ctx) == errNoAck {
-		abort(l.transport, errNoAck)
+		l.transport.Drop(errNoAck)
 		return nil, errNoAck
 	}
 	return task, err

@@ -3,7 +3,6 @@ package endpoint
 import (
 	"context"
 	"errors"
-	"os"
 	"runtime"
 	"sync"
 	"time"
@@ -26,8 +25,9 @@ type DeviceOptions struct {
 	// Platform is one of the Platform constants of package messages; by
 	// default the one this program runs on.
 	Platform string
-	// SystemInfo is what the device says about itself. Nil means what the
-	// standard library knows.
+	// SystemInfo is what the device says about itself. Nil means what
+	// [GatherSystemInfo] finds, at each registration and whenever the server
+	// asks.
 	SystemInfo *messages.SystemInfo
 	// Tools are what commands can call, beside "list_tools".
 	Tools []Tool
@@ -86,11 +86,10 @@ func (o *DeviceOptions) withDefaults() (DeviceOptions, error) {
 	if out.Platform == "" {
 		out.Platform = platform()
 	}
-	info := systemInfo(out.ID)
 	if out.SystemInfo != nil {
-		info = *out.SystemInfo
+		info := *out.SystemInfo
+		out.SystemInfo = &info
 	}
-	out.SystemInfo = &info
 	return out, nil
 }
 
@@ -104,23 +103,6 @@ func platform() string {
 	default:
 		return messages.PlatformLinux
 	}
-}
-
-// systemInfo returns what the standard library knows about this system.
-func systemInfo(id string) messages.SystemInfo {
-	const unknown = "unknown"
-	host, err := os.Hostname()
-	if err != nil {
-		host = unknown
-	}
-	info := messages.SystemInfo{
-		DeviceID: id, Platform: runtime.GOOS, OSVersion: unknown, CPUCount: int64(runtime.NumCPU()),
-		Hostname: host, IPAddress: unknown, PlatformType: "computer",
-	}
-	if platform() == messages.PlatformMobile {
-		info.PlatformType = "mobile"
-	}
-	return info
 }
 
 // Device runs the commands of a server. Make one with [NewDevice]; all its
@@ -203,6 +185,19 @@ func (d *Device) Run(ctx context.Context) error {
 	return err
 }
 
+// systemInfo returns what the device says about itself now.
+func (d *Device) systemInfo(ctx context.Context) messages.Value {
+	if d.options.SystemInfo != nil {
+		return d.options.SystemInfo.Value()
+	}
+	info, err := GatherSystemInfo(ctx)
+	if err != nil {
+		d.options.Logger.Info("system information is incomplete", zap.Error(err))
+	}
+	info.DeviceID = d.options.ID
+	return info.Value()
+}
+
 func (d *Device) setConn(conn *deviceConn) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
@@ -213,14 +208,19 @@ func (d *Device) setConn(conn *deviceConn) {
 // [protocol.AIPProtocol.SendFile], whose options it takes. AIP does not
 // acknowledge files: it returns when the file is on its way, and of a server
 // that takes none ([ServerOptions]' FileDir) only the Observer and the Logger
-// learn. It fails with [ErrNotConnected] while Run has no registered
-// connection.
+// learn. With a server that resumes sessions, it goes on after the loss of a
+// connection, and may begin without one. Otherwise it fails with
+// [ErrNotConnected] while Run has no registered connection, and with a
+// [*protocol.TransferError] when that is lost.
 func (d *Device) SendFile(ctx context.Context, path string, options *protocol.SendFileOptions) (*protocol.FileResult, error) {
 	d.mu.Lock()
 	conn := d.conn
 	d.mu.Unlock()
-	if conn == nil {
+	switch {
+	case conn == nil, !conn.up.Load() && !conn.lasting.Load():
 		return nil, ErrNotConnected
+	case conn.lasting.Load():
+		ctx = kept(ctx)
 	}
 	return conn.proto.SendFile(ctx, path, options)
 }

@@ -25,6 +25,8 @@ type deviceConn struct {
 	proto  *protocol.Client
 	// up: there is a registered connection that is not known to be lost.
 	up atomic.Bool
+	// lasting: what the latest connection began, or goes on with, outlives it.
+	lasting atomic.Bool
 
 	// living ends with Run, and with it tools and heartbeats.
 	living context.Context
@@ -49,14 +51,15 @@ func newDeviceConn(d *Device) (*deviceConn, error) {
 	var err error
 	c.link, err = newReconnecting(o.Reconnect, connector{
 		dial: o.Dial,
-		registration: func() *messages.ClientMessage {
-			return messages.NewDeviceRegistration(o.ID, o.Platform, o.SystemInfo.Value())
+		registration: func(ctx context.Context) *messages.ClientMessage {
+			return messages.NewDeviceRegistration(o.ID, o.Platform, d.systemInfo(ctx))
 		},
 		registrationTimeout: o.RegistrationTimeout,
 		retryFirst:          true,
-		connected: func(resumed bool) {
+		connected: func(connection resilience.Connection) {
 			c.up.Store(true)
-			d.events.observe(c.event(Event{Kind: EventRegistered, Resumed: resumed}))
+			c.lasting.Store(connection.Resumable)
+			d.events.observe(c.event(Event{Kind: EventRegistered, Resumed: connection.Resumed}))
 		},
 		lost:   c.lost,
 		logger: o.Logger,
@@ -189,7 +192,7 @@ func (c *deviceConn) handleInvalid(ctx context.Context, invalid *protocol.Messag
 // handleInfoRequest tells the server about the device.
 func (c *deviceConn) handleInfoRequest(ctx context.Context, _ *messages.ServerMessage) error {
 	return c.bounded(ctx, func(ctx context.Context) error {
-		return protocol.PushDeviceInfo(ctx, c.proto, c.device.options.SystemInfo.Value())
+		return protocol.PushDeviceInfo(ctx, c.proto, c.device.systemInfo(ctx))
 	})
 }
 
@@ -203,14 +206,7 @@ func (c *deviceConn) handleInterruption(_ context.Context, err *transport.Interr
 // bounded runs send with the send timeout. A server that takes in nothing for
 // so long loses its connection; the next one may do better.
 func (c *deviceConn) bounded(ctx context.Context, send func(context.Context) error) error {
-	limited, cancel := context.WithTimeoutCause(ctx, c.device.options.SendTimeout, ErrSlowConsumer)
-	defer cancel()
-	err := send(limited)
-	if err != nil && context.Cause(limited) == ErrSlowConsumer {
-		c.link.Drop(ErrSlowConsumer)
-		return ErrSlowConsumer
-	}
-	return err
+	return bounded(ctx, c.device.options.SendTimeout, c.link.Drop, send)
 }
 
 // event fills in whom it is about.

@@ -61,6 +61,26 @@ func (l *link) registered() bool {
 	}
 }
 
+// await waits until the registered link has a connection, if that is being
+// replaced. It reports whether the link goes on.
+func (l *link) await(ctx context.Context) (bool, error) {
+	waiting, cancel := context.WithCancel(ctx)
+	defer cancel()
+	defer context.AfterFunc(l.ctx, cancel)()
+	var err error
+	for state := l.transport.State(); state != transport.Connected && err == nil; {
+		state, err = l.transport.WaitState(waiting, state)
+	}
+	switch {
+	case err == nil:
+		return true, nil
+	case ctx.Err() != nil:
+		return false, ctx.Err()
+	}
+	<-l.ended
+	return false, nil
+}
+
 // open connects and registers. It ends the link when that fails, and else
 // leaves that to serve.
 func (l *link) open(ctx context.Context) error {
@@ -88,13 +108,13 @@ func (l *link) connect(ctx context.Context) (err error) {
 	options := &l.constellation.options
 	l.transport, err = newReconnecting(options.Reconnect, connector{
 		dial: options.Dial,
-		registration: func() *messages.ClientMessage {
+		registration: func(context.Context) *messages.ClientMessage {
 			return messages.NewConstellationRegistration(options.Name, l.deviceID)
 		},
 		registrationTimeout: options.RegistrationTimeout,
-		connected: func(resumed bool) {
+		connected: func(connection resilience.Connection) {
 			l.up.Store(true)
-			l.constellation.events.observe(l.event(Event{Kind: EventRegistered, Resumed: resumed}))
+			l.constellation.events.observe(l.event(Event{Kind: EventRegistered, Resumed: connection.Resumed}))
 		},
 		lost:   l.lost,
 		logger: options.Logger,
@@ -170,7 +190,7 @@ func (l *link) heartbeats() {
 	ticker := time.NewTicker(options.HeartbeatInterval)
 	defer ticker.Stop()
 	for {
-		err := bounded(l.ctx, options.SendTimeout, l.transport, func(ctx context.Context) error {
+		err := bounded(l.ctx, options.SendTimeout, l.transport.Drop, func(ctx context.Context) error {
 			return protocol.SendHeartbeat(ctx, l.proto)
 		})
 		if err != nil {

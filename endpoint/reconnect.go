@@ -42,10 +42,10 @@ func (never) NextDelay(int, error) (time.Duration, bool) { return 0, false }
 // connector is what an endpoint's link needs besides its options.
 type connector struct {
 	dial                Dialer
-	registration        func() *messages.ClientMessage
+	registration        func(ctx context.Context) *messages.ClientMessage
 	registrationTimeout time.Duration
 	retryFirst          bool
-	connected           func(resumed bool)
+	connected           func(resilience.Connection)
 	lost                func(cause error)
 	logger              *zap.Logger
 }
@@ -58,15 +58,15 @@ func newReconnecting(o *ReconnectOptions, c connector) (*resilience.Link, error)
 	}
 	options := resilience.LinkOptions{
 		Dial: c.dial,
-		Registration: func(context.Context) (*messages.ClientMessage, error) {
-			return c.registration(), nil
+		Registration: func(ctx context.Context) (*messages.ClientMessage, error) {
+			return c.registration(ctx), nil
 		},
 		RegistrationTimeout: c.registrationTimeout,
 		Strategy:            r.Strategy,
 		RetryFirst:          c.retryFirst && !r.Off,
 		Attempts:            resilience.AttemptsOptions{Budget: r.Budget, Observe: r.Observe},
 		Connected: func(_ context.Context, connection resilience.Connection) error {
-			c.connected(connection.Resumed)
+			c.connected(connection)
 			return nil
 		},
 		Lost:   c.lost,

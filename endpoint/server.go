@@ -33,14 +33,16 @@ type ServerOptions struct {
 	// means 10 minutes, negative means no bound.
 	CommandTimeout time.Duration
 	// SendTimeout is how long a client may take to read a message; its
-	// connection is then given up. Zero means one minute, negative means no
-	// bound.
+	// connection is then given up, and its session if it has one: also if it is
+	// away, and what was kept for it leaves no room for more. Zero means one
+	// minute, negative means no bound.
 	SendTimeout time.Duration
 	// MaxRegistrationSize and MaxMessageSize limit the messages that are
 	// received before and after the registration, in bytes; zero means 64 KiB
 	// and 100 MiB, negative means no limit.
 	MaxRegistrationSize, MaxMessageSize int64
-	// MaxConnections limits connections, registered or not; zero means 16384,
+	// MaxConnections limits connections, registered or not, and the clients, of
+	// which some may have lost their connection for a while; zero means 16384,
 	// negative means no limit.
 	MaxConnections int
 	// MaxTasks limits the running tasks that one client has asked for; zero

@@ -87,7 +87,6 @@ func (c *client) refuse(ctx context.Context, m *messages.ClientMessage, text str
 // handleInvalid answers what is no valid message, or claims an identity that is
 // not the connection's. The connection stays open.
 func (c *client) handleInvalid(ctx context.Context, invalid *protocol.MessageError) {
-	c.alive()
 	text := describe(invalid)
 	if invalid.Type == string(messages.ClientError) {
 		c.noteError(&messages.ClientMessage{SessionID: invalid.SessionID, Error: text})

@@ -32,7 +32,11 @@ func (c *client) register(ctx context.Context) (resumed bool, err error) {
 // enroll makes the client a new one.
 func (c *client) enroll(ctx context.Context, registration *protocol.Registration) error {
 	c.server.relieve(ctx, c.info.ID)
-	if text := c.server.enter(c); text != "" {
+	text, err := c.server.enter(c)
+	if err != nil {
+		return c.rejected(c.server.turnAway(c.transport, err))
+	}
+	if text != "" {
 		if err := c.bounded(ctx, func(ctx context.Context) error { return registration.Refuse(ctx, text) }); err != nil {
 			c.server.logger.Debug("a client was not told why it is refused", zap.String("client_id", c.info.ID), zap.Error(err))
 		}
@@ -42,7 +46,7 @@ func (c *client) enroll(ctx context.Context, registration *protocol.Registration
 	setReadLimit(c.transport, c.server.options.MaxMessageSize)
 	// It is observed first: before anything that the client does about it.
 	c.server.events.observe(c.event(Event{Kind: EventRegistered, DeviceID: c.info.Target}))
-	err := c.bounded(ctx, func(ctx context.Context) error { return c.confirm(ctx, registration) })
+	err = c.bounded(ctx, func(ctx context.Context) error { return c.confirm(ctx, registration) })
 	if err != nil {
 		c.server.leave(c)
 		c.server.events.observe(c.event(Event{Kind: EventDisconnected, Err: err}))
@@ -69,24 +73,28 @@ func clientInfo(r *protocol.Registration) ClientInfo {
 	return info
 }
 
-// enter puts c into the registry, or says in words for the client why not. The
-// entry belongs to this connection: only its own leave removes it.
-func (s *Server) enter(c *client) string {
+// enter puts c into the registry, or says why not: in words for the client, or
+// with an error of this server. The entry belongs to this connection: only its
+// own leave removes it.
+func (s *Server) enter(c *client) (refusal string, err error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if target := c.info.Target; target != "" {
 		if device := s.online[target]; device == nil || device.info.Role != messages.Device {
-			return notConnected(target)
+			return notConnected(target), nil
 		}
 	}
 	if s.online[c.info.ID] != nil {
-		return fmt.Sprintf("client_id '%s' is already registered; duplicate registrations are not allowed", c.info.ID)
+		return fmt.Sprintf("client_id '%s' is already registered; duplicate registrations are not allowed", c.info.ID), nil
 	}
-	if s.draining {
-		return shuttingDown
+	switch {
+	case s.draining:
+		return "", ErrServerClosed
+	case len(s.online) >= s.options.MaxConnections:
+		return "", ErrTooManyConnections // The places are kept for who has lost its connection.
 	}
 	s.online[c.info.ID] = c
-	return ""
+	return "", nil
 }
 
 // leave takes c out of the registry and cancels the tasks it has a part in.

@@ -111,13 +111,14 @@ func (c *client) resume(ctx context.Context, registration *protocol.Registration
 	delete(s.connections, c)
 	s.mu.Unlock()
 	if own := s.client(c.info.ID); own != nil {
-		own.watchSilence()
+		own.watchSilence(c.heard)
 	}
 	s.events.observe(c.event(Event{Kind: EventRegistered, DeviceID: c.info.Target, Resumed: true}))
 	return true, nil
 }
 
-// lend waits until the connection, which belongs to a session, has ended.
+// lend waits until the connection, which belongs to a session, has ended. The
+// end of the server is no reason to end it here: the session has last words.
 func (c *client) lend(ctx context.Context) error {
 	err := c.transport.WaitClosed(ctx)
 	if isEnd(ctx, err) {

@@ -21,6 +21,8 @@ type client struct {
 	// are set before confirmed is closed, and not changed later.
 	transport transport.Transport
 	proto     *protocol.Server
+	// heard tells of signs of life on the connection.
+	heard *heard
 
 	// confirmed is closed when the registration was confirmed: nothing may be
 	// sent before. gone is closed when the client has left the registry.
@@ -60,6 +62,7 @@ func (s *Server) Serve(ctx context.Context, t transport.Transport) error {
 	defer s.work.Done()
 	defer s.dismiss(c)
 
+	lifetime := ctx
 	ctx, cancel := context.WithCancelCause(ctx)
 	defer cancel(nil)
 	stop := context.AfterFunc(c.living, func() { cancel(context.Cause(c.living)) })
@@ -73,7 +76,7 @@ func (s *Server) Serve(ctx context.Context, t transport.Transport) error {
 		return err
 	}
 	if resumed {
-		return c.lend(ctx)
+		return c.lend(lifetime)
 	}
 	err = c.run(ctx)
 	s.leave(c)
@@ -85,6 +88,7 @@ func (s *Server) Serve(ctx context.Context, t transport.Transport) error {
 func (s *Server) admit(t transport.Transport) (*client, error) {
 	// What a client may leave out is known only when its identity is pinned,
 	// so messages are checked against their models alone, by the codec.
+	t, heard := hear(t)
 	proto, err := s.newProtocol(t)
 	if err != nil {
 		return nil, err
@@ -93,6 +97,7 @@ func (s *Server) admit(t transport.Transport) (*client, error) {
 		server:     s,
 		transport:  t,
 		proto:      proto,
+		heard:      heard,
 		confirmed:  make(chan struct{}),
 		gone:       make(chan struct{}),
 		commanding: make(chan struct{}, 1),
@@ -122,11 +127,23 @@ func (s *Server) full() error {
 	switch {
 	case s.draining && !s.awaiting():
 		return ErrServerClosed
-	case len(s.connections) >= s.options.MaxConnections:
+	case len(s.connections) >= s.options.MaxConnections && s.connected() >= s.options.MaxConnections:
 		return ErrTooManyConnections
 	default:
 		return nil
 	}
+}
+
+// connected returns how many connections there are: clients that have lost
+// theirs, and are waited for, have none. The server is locked.
+func (s *Server) connected() int {
+	n := 0
+	for c := range s.connections {
+		if !c.detached() {
+			n++
+		}
+	}
+	return n
 }
 
 // turnAway ends a connection that the server does not take.
@@ -165,8 +182,7 @@ func (c *client) run(ctx context.Context) error {
 		c.proto.Handle(t, c.handle)
 	}
 	c.proto.OnInvalid(c.handleInvalid)
-	c.proto.Use(c.hear())
-	c.watchSilence()
+	c.watchSilence(c.heard)
 	c.proto.OnLate(c.dropResults)
 	c.proto.OnError(c.handlingFailed)
 	if dir := c.server.options.FileDir; dir != "" {
@@ -212,19 +228,20 @@ func (c *client) ready(ctx context.Context) error {
 }
 
 // bounded runs send with the send timeout. A client that does not take a
-// message in time loses its connection, so that it learns that it has missed
-// something.
+// message in time loses its connection, and its session, so that it learns that
+// it has missed something.
 func (c *client) bounded(ctx context.Context, send func(context.Context) error) error {
-	return bounded(ctx, c.server.options.SendTimeout, c.transport, send)
+	t := c.transport
+	return bounded(ctx, c.server.options.SendTimeout, func(cause error) { abort(t, cause) }, send)
 }
 
-// bounded runs send with a timeout, after which it drops the connection of t.
-func bounded(ctx context.Context, timeout time.Duration, t transport.Transport, send func(context.Context) error) error {
+// bounded runs send with a timeout, after which it calls drop.
+func bounded(ctx context.Context, timeout time.Duration, drop func(cause error), send func(context.Context) error) error {
 	limited, cancel := context.WithTimeoutCause(ctx, timeout, ErrSlowConsumer)
 	defer cancel()
 	err := send(limited)
 	if err != nil && context.Cause(limited) == ErrSlowConsumer {
-		abort(t, ErrSlowConsumer)
+		drop(ErrSlowConsumer)
 		return ErrSlowConsumer
 	}
 	return err

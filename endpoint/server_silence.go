@@ -2,12 +2,12 @@ package endpoint
 
 import (
 	"context"
+	"sync/atomic"
 
 	"go.uber.org/zap"
 
-	"github.com/aip-go/aip/messages"
-	"github.com/aip-go/aip/protocol"
 	"github.com/aip-go/aip/resilience"
+	"github.com/aip-go/aip/transport"
 )
 
 // setUpSilence makes what watches clients for signs of life.
@@ -18,15 +18,15 @@ func (s *Server) setUpSilence() (err error) {
 	return err
 }
 
-// watchSilence watches a client on its connection: everything that it sends
-// counts as a sign of life.
-func (c *client) watchSilence() {
+// watchSilence watches a client on its connection: everything that arrives
+// there, by way of heard, counts as a sign of life.
+func (c *client) watchSilence(on *heard) {
 	s := c.server
 	if s.heartbeats == nil {
 		return
 	}
 	half := s.options.SilenceTimeout / 2
-	_, err := s.heartbeats.Start(c.info.ID, &resilience.PeerOptions{
+	peer, err := s.heartbeats.Start(c.info.ID, &resilience.PeerOptions{
 		Interval: half, ReplyTimeout: s.options.SilenceTimeout - half, Misses: 1, Jitter: -1,
 		Abort: func(cause error) {
 			if session := c.session(); session != nil {
@@ -38,22 +38,59 @@ func (c *client) watchSilence() {
 	})
 	if err != nil {
 		s.logger.Debug("a client is not watched", zap.String("client_id", c.info.ID), zap.Error(err))
+		return
 	}
+	on.peer.Store(peer)
 }
 
-// hear takes a message for a sign of life.
-func (c *client) hear() protocol.Middleware[messages.ServerMessage, messages.ClientMessage] {
-	return protocol.Middleware[messages.ServerMessage, messages.ClientMessage]{
-		Incoming: func(_ context.Context, m *messages.ClientMessage) (*messages.ClientMessage, error) {
-			c.alive()
-			return m, nil
-		},
-	}
+// heard is a connection on which whatever arrives is a sign of life: also what
+// only the session sees, and the chunks of files.
+type heard struct {
+	transport.Transport
+	peer atomic.Pointer[resilience.Peer] // nil while the client is not watched
 }
 
-func (c *client) alive() {
-	if h := c.server.heartbeats; h != nil {
-		h.Alive(c.info.ID)
+// heardFrames is heard for a transport with frames.
+type heardFrames struct {
+	*heard
+	frames transport.FrameTransport
+}
+
+// hear returns t with what hears it.
+func hear(t transport.Transport) (transport.Transport, *heard) {
+	h := &heard{Transport: t}
+	if frames, err := transport.As[transport.FrameTransport](t); err == nil {
+		return &heardFrames{h, frames}, h
+	}
+	return h, h
+}
+
+// Unwrap returns the connection itself.
+func (h *heard) Unwrap() transport.Transport { return h.Transport }
+
+// Receive hears a text message.
+func (h *heard) Receive(ctx context.Context) ([]byte, error) {
+	data, err := h.Transport.Receive(ctx)
+	h.note(err)
+	return data, err
+}
+
+// SendFrames sends frames.
+func (h *heardFrames) SendFrames(ctx context.Context, frames ...transport.Frame) error {
+	return h.frames.SendFrames(ctx, frames...)
+}
+
+// ReceiveFrame hears a message of either kind.
+func (h *heardFrames) ReceiveFrame(ctx context.Context) (transport.Frame, error) {
+	frame, err := h.frames.ReceiveFrame(ctx)
+	h.note(err)
+	return frame, err
+}
+
+// note takes a receive without an error for a sign of life.
+func (h *heard) note(err error) {
+	if peer := h.peer.Load(); err == nil && peer != nil {
+		peer.Alive()
 	}
 }
 

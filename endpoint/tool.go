@@ -27,10 +27,11 @@ type Tool struct {
 	Type messages.ToolType
 	// Namespace groups tools; it comes back in each result.
 	Namespace string
-	// Title and Description are for people and models, InputSchema is a JSON
-	// Schema object or unset. They are listed by the command "list_tools".
-	Title, Description string
-	InputSchema        messages.Value
+	// Title and Description are for people and models, InputSchema and
+	// OutputSchema are JSON Schema objects or unset. They are listed by the
+	// command "list_tools".
+	Title, Description        string
+	InputSchema, OutputSchema messages.Value
 	// Run is required.
 	Run ToolFunc
 }
@@ -58,6 +59,8 @@ func newToolbox(tools []Tool) (toolbox, error) {
 			return nil, invalid("tool %q has type %q; use one of %s", tool.Name, tool.Type, tool.Type.Allowed())
 		case !tool.InputSchema.IsNull() && !tool.InputSchema.IsObject():
 			return nil, invalid("the InputSchema of tool %q is no JSON object", tool.Name)
+		case !tool.OutputSchema.IsNull() && !tool.OutputSchema.IsObject():
+			return nil, invalid("the OutputSchema of tool %q is no JSON object", tool.Name)
 		}
 		if _, taken := box[key]; taken {
 			return nil, invalid("two tools are called %q", key)
@@ -79,7 +82,7 @@ func (b toolbox) infos() []messages.MCPToolInfo {
 	for key, tool := range b {
 		infos = append(infos, messages.MCPToolInfo{
 			ToolKey: key, ToolName: tool.Name, Title: tool.Title, Namespace: tool.Namespace,
-			ToolType: string(tool.Type), Description: tool.Description, InputSchema: tool.InputSchema,
+			ToolType: string(tool.Type), Description: tool.Description, InputSchema: tool.InputSchema, OutputSchema: tool.OutputSchema,
 		})
 	}
 	slices.SortFunc(infos, func(a, b messages.MCPToolInfo) int { return strings.Compare(a.ToolKey, b.ToolKey) })

@@ -17,6 +17,9 @@ const (
 	goleak    = "go.uber.org/goleak"
 	zap       = "go.uber.org/zap"
 
+	jsonschema = "github.com/google/jsonschema-go"
+	gopsutil   = "github.com/shirou/gopsutil/v4"
+
 	progressbar = "github.com/schollz/progressbar/v3"
 	term        = "golang.org/x/term"
 )
@@ -103,8 +106,12 @@ var Rules = []Rule{
 		Package: "endpoint",
 		Why:     "endpoints dial through a function; one file gives the default",
 		Allows:  []string{"messages", "codec", "transport", "transport/websocket", "protocol", "resilience"},
-		Modules: []string{zap},
-		Only:    map[string][]string{"transport/websocket": {"defaults.go"}},
+		Modules: []string{zap, jsonschema, gopsutil},
+		Only: map[string][]string{
+			"transport/websocket": {"defaults.go"},
+			jsonschema:            {"tool_typed_decode.go", "tool_typed_error.go", "tool_typed_fault.go", "tool_typed_schema.go", "tool_typed_tags.go"},
+			gopsutil:              {"systeminfo.go", "systeminfo_linux.go", "systeminfo_other.go"},
+		},
 		Exposes: []string{zap},
 	},
 	{
@@ -120,6 +127,11 @@ var Rules = []Rule{
 	{
 		Package: "internal/docs",
 		Why:     "the documents' snippets are compiled from outside",
+	},
+	{
+		Package:     "internal/interop",
+		Why:         "its tests use the endpoints as a user does, against programs in Python",
+		TestModules: []string{zap},
 	},
 	{
 		Package: "internal/bench",
