@@ -31,6 +31,7 @@ const (
 	defaultCachedResults        = 256
 	defaultCachedBytes          = 8 << 20
 	defaultCachedAge            = 10 * time.Minute
+	defaultResultAge            = 10 * time.Minute
 	defaultRetryHint            = time.Second
 	defaultDrainGap             = 10 * time.Millisecond // per connection,
 	defaultMaxDrainSpread       = 10 * time.Second      // but no more than this

@@ -72,6 +72,9 @@ type ServerOptions struct {
 	// dropped. Zero means 6 minutes, three heartbeats of the reference's device
 	// client; negative means no bound.
 	SilenceTimeout time.Duration
+	// ResultAge is how long [Server.TaskResult] tells how a task has ended; zero
+	// means 10 minutes, negative means not at all.
+	ResultAge time.Duration
 	// Accept turns an HTTP request into a connection, or answers the request
 	// and returns an error. Nil accepts WebSockets from programs and from
 	// pages of the same origin.
@@ -99,6 +102,9 @@ func (o *ServerOptions) withDefaults() (ServerOptions, error) {
 		out.RetryHint = defaultRetryHint
 	}
 	out.RetryHint = min(out.RetryHint, time.Hour)
+	if out.ResultAge == 0 {
+		out.ResultAge = defaultResultAge
+	}
 	if out.SilenceTimeout == 0 {
 		out.SilenceTimeout = defaultSilenceTimeout
 	}
@@ -158,6 +164,7 @@ type Server struct {
 	idle        chan struct{}       // closed when unended is 0, if someone waits for it
 	drain       drain
 	memory      taskMemory
+	outcomes    outcomes
 }
 
 // NewServer returns a server that has no connections yet. The options are
@@ -175,6 +182,7 @@ func NewServer(options *ServerOptions) (*Server, error) {
 		sessions:    map[string]*session{},
 		drain:       newDrain(),
 		memory:      newTaskMemory(),
+		outcomes:    outcomes{age: o.ResultAge},
 	}
 	s.events.f = o.Observer
 	s.lifetime, s.stop = context.WithCancelCause(context.Background())

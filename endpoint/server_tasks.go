@@ -9,8 +9,14 @@ import (
 
 // handleTask takes a task on, or refuses it, or answers it as before.
 func (c *client) handleTask(ctx context.Context, m *messages.ClientMessage) error {
+	taken := c.server.open(ctx, c, m)
+	return c.answerTask(ctx, m, taken)
+}
+
+// answerTask tells the client what became of its task m, and starts the task if
+// it is new.
+func (c *client) answerTask(ctx context.Context, m *messages.ClientMessage, taken opened) error {
 	s := c.server
-	taken := s.open(ctx, c, m)
 	ack := func(ctx context.Context) error { return c.proto.SendAck(ctx, taken.sessionID) }
 	switch {
 	case taken.refusal != "":

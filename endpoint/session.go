@@ -8,6 +8,7 @@ import (
 	"slices"
 	"sync"
 	"sync/atomic"
+	"time"
 
 	"go.uber.org/zap"
 
@@ -173,6 +174,9 @@ func (s *Server) end(sess *session, o outcome) {
 	if !abandoned {
 		s.remember(sess, m)
 	}
+	s.outcomes.add(TaskOutcome{
+		SessionID: sess.id, TaskName: sess.taskName, Status: m.Status, Result: m.Result, Error: m.Error, Ended: time.Now(),
+	})
 	if sess.executor != sess.requester {
 		_ = s.tell(sess.executor, m)
 	}
