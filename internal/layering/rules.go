@@ -134,6 +134,11 @@ var Rules = []Rule{
 		TestModules: []string{zap},
 	},
 	{
+		Package: "internal/soak",
+		Why:     "the soak run uses what a user can use",
+		Allows:  []string{"messages", "transport", "transport/websocket", "protocol", "resilience", "endpoint"},
+	},
+	{
 		Package: "internal/bench",
 		Why:     "a module of its own, so that peers to measure against stay out of the root module",
 		Allows:  []string{"transport", "transport/websocket"},
