@@ -267,6 +267,9 @@ func (r *linkRun) agree(answer *resumeAnswer, c *Connection) (rx uint64, err err
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	r.offering = false
+	if answer != nil {
+		r.session.learn(answer.MaxBytes)
+	}
 	token, _ := r.session.position()
 	var lost error
 	if token != "" {

@@ -47,6 +47,7 @@ type resumeAnswer struct {
 	Resumed  bool   `json:"resumed"`
 	Received uint64 `json:"rx"`
 	MaxS     int64  `json:"max_s"`
+	MaxBytes int64  `json:"max_bytes,omitempty"`
 	Epoch    string `json:"epoch"`
 }
 

@@ -97,6 +97,7 @@ func (s *Session) Resume(ctx context.Context, t transport.Transport, registratio
 // answer confirms a registration.
 func (s *Session) answer(ctx context.Context, registration *protocol.Registration, a resumeAnswer) error {
 	a.Version, a.MaxS, a.Epoch = resumeVersion, seconds(s.grace), s.resumer.o.Epoch
+	a.MaxBytes = s.session.limits.bytes
 	confirmation := messages.NewRegistrationConfirmation()
 	result, err := withMember(confirmation.Result, ResumeExtension, a)
 	if err != nil {
@@ -204,8 +205,9 @@ func (s *Session) move(to transport.State) {
 // one. The first error counts.
 func (s *Session) end(err error) (t transport.Transport) {
 	s.ending.Do(func() {
-		t = s.session.end(err)
+		// First: who finds the session ended can begin anew at once.
 		s.resumer.remove(s)
+		t = s.session.end(err)
 		s.mu.Lock()
 		defer s.mu.Unlock()
 		if s.timer != nil {
@@ -255,6 +257,7 @@ func (s *Session) CloseWith(code transport.StatusCode, reason string) error {
 	var err error
 	s.closing.Do(func() {
 		s.session.refuse()
+		s.resumer.remove(s)
 		s.handshake.Lock()
 		t, current := s.session.current()
 		if current == nil {

@@ -56,6 +56,7 @@ type session struct {
 	unacked   int    // messages taken since the peer was told
 	unackedBy int64  // their bytes
 	ackDue    bool   // the peer is to be told now
+	peerBytes int64  // what the peer keeps at most; 0 if it did not say
 	ackTimer  *time.Timer
 	ackArmed  bool
 }
@@ -166,6 +167,13 @@ func (s *session) attach(t transport.Transport, rx uint64) (old transport.Transp
 	}
 	s.wake()
 	return old, nil
+}
+
+// learn notes how much the peer keeps at most.
+func (s *session) learn(peerBytes int64) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.peerBytes = peerBytes
 }
 
 // announce notes that there is about to be a connection, or, after all, not:

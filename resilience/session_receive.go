@@ -206,7 +206,7 @@ func (s *session) take(in *incoming) {
 	}
 	s.unacked++
 	s.unackedBy += in.size
-	if s.unacked >= min(ackEveryMessages, (s.limits.messages+1)/2) || s.unackedBy >= s.limits.bytes/2 {
+	if s.unacked >= min(ackEveryMessages, (s.limits.messages+1)/2) || s.unackedBy >= s.ackEveryBytes() {
 		s.ackDue = true
 		if s.conn != nil {
 			s.startFlush(s.conn)
@@ -221,6 +221,15 @@ func (s *session) take(in *incoming) {
 			s.ackTimer.Reset(ackEvery)
 		}
 	}
+}
+
+// ackEveryBytes is half of the buffer of the side that has the smaller one. The
+// session is locked.
+func (s *session) ackEveryBytes() int64 {
+	if s.peerBytes > 0 {
+		return min(s.limits.bytes, s.peerBytes) / 2
+	}
+	return s.limits.bytes / 2
 }
 
 // ackLate sees to it that what was processed a while ago is acknowledged.
