@@ -1,5 +1,7 @@
-# The default target lints and tests every module of go.work. Only Go is
-# needed: the linters are pinned in internal/tools and built by the go command.
+# The default target lints and tests every module of go.work. Go is needed, and
+# for the tests Python 3 with pip. The linters are pinned in internal/tools and
+# built by the go command; the Python libraries of the tests are pinned in
+# internal/interop/testdata/requirements.txt and installed by pip.
 
 SHELL := bash
 .SHELLFLAGS := -euo pipefail -c
@@ -11,6 +13,7 @@ FUZZTIME ?= 30s
 BENCH ?= .
 BENCHTIME ?= 1s
 COUNT ?= 1
+export PYTHON ?= python3
 
 MODULES := $(shell $(GO) list -m -f '{{.Dir}}')
 PACKAGES := $(shell $(GO) list -m -f '{{.Path}}/...')
@@ -26,8 +29,21 @@ TOOL = GOWORK=off $(GO) tool -modfile='$(CURDIR)/internal/tools/go.mod'
 all: lint test ## lint and test everything (default)
 
 .PHONY: test
-test: ## run every test of every module, with the race detector, in random order
+test: python ## run every test of every module, with the race detector, in random order
 	$(GO) test -race -shuffle=on -timeout 30m $(PACKAGES)
+
+# What is installed is known by the version of Python and the requirements.
+.PHONY: python
+python: ## install the Python libraries that the tests of internal/interop use
+	@libraries='$(CURDIR)/internal/interop/.python'
+	requirements='$(CURDIR)/internal/interop/testdata/requirements.txt'
+	wanted=$$($(PYTHON) -c 'import sys; print(sys.version)' && cat "$$requirements")
+	if [[ -f $$libraries/installed && $$wanted == "$$(<"$$libraries/installed")" ]]; then
+		exit
+	fi
+	rm -rf "$$libraries"
+	PIP_ROOT_USER_ACTION=ignore $(PYTHON) -m pip install --quiet --no-input --no-warn-conflicts --target "$$libraries" --requirement "$$requirements"
+	printf '%s\n' "$$wanted" >"$$libraries/installed"
 
 .PHONY: lint
 lint: fmt-check vet staticcheck tidy-check ## check format, vet, staticcheck and the go.mod files
@@ -77,7 +93,7 @@ vuln: ## look for known vulnerabilities (asks the Go vulnerability database)
 	done
 
 .PHONY: cover
-cover: ## measure the tests' coverage over all packages; writes coverage.out
+cover: python ## measure the tests' coverage over all packages; writes coverage.out
 	$(GO) test -coverpkg=github.com/aip-go/aip/... -coverprofile=coverage.out $(PACKAGES)
 	$(GO) tool cover -func=coverage.out | tail -n 1
 

@@ -114,7 +114,7 @@ func TestCapturedServerForConstellation(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		ours, theirs := transport.NewPair(nil)
 		constellation, err := NewConstellation(&ConstellationOptions{
-			Name: "gx", Dial: dialer(ours), HeartbeatInterval: 500 * time.Millisecond,
+			Name: "gx", Dial: dialer(ours), HeartbeatInterval: 500 * time.Millisecond, NoDeviceInfo: true,
 		})
 		if err != nil {
 			t.Fatal(err)

@@ -9,8 +9,7 @@ import (
 
 	"go.uber.org/zap"
 
-	"github.com/aip-go/aip/messages"
-	"github.com/aip-go/aip/protocol"
+	"github.com/aip-go/aip/transport"
 )
 
 // ConstellationOptions configures a [Constellation]. The zero value of every
@@ -36,15 +35,27 @@ type ConstellationOptions struct {
 	// then its connection is given up, since no later answer could be told from
 	// that to another task. Zero means 30 seconds, negative means no bound.
 	AckTimeout time.Duration
-	// InfoTimeout is how long a server may take to answer [Constellation.DeviceInfo];
-	// zero means 10 seconds, negative means no bound.
+	// InfoTimeout is how long a server may take to say what it knows about a
+	// device; zero means 10 seconds, negative means no bound.
 	InfoTimeout time.Duration
+	// NoDeviceInfo does not ask servers about their devices after registration;
+	// see [Constellation.Info]. Tasks otherwise wait for the answer, or for
+	// InfoTimeout: servers refuse questions and tasks in the same words.
+	NoDeviceInfo bool
+	// MaxTasksPerDevice is how many tasks of this constellation the server of a
+	// device may have at a time, those that nobody waits for any more included.
+	// Zero means 1, negative means no bound.
+	MaxTasksPerDevice int
+	// MaxQueued is how many more tasks may wait for a device; zero means 64,
+	// negative means no bound.
+	MaxQueued int
 	// SendTimeout is how long a server may take to read a heartbeat; the
 	// connection is then given up. Zero means one minute, negative means no
 	// bound.
 	SendTimeout time.Duration
-	// Observer is told what happens, one event at a time. It must return
-	// quickly and must not call the constellation.
+	// Observer is told what happens, one event at a time, in order. It must
+	// return quickly. Of the constellation it may call only what asks and waits
+	// for nobody, such as Status, Info and Find.
 	Observer func(Event)
 	// Logger is told of what no return value reports. Nil is silent.
 	Logger *zap.Logger
@@ -60,6 +71,8 @@ func (o *ConstellationOptions) withDefaults() (ConstellationOptions, error) {
 	out.AckTimeout = durationOr(out.AckTimeout, defaultAckTimeout)
 	out.InfoTimeout = durationOr(out.InfoTimeout, defaultInfoTimeout)
 	out.SendTimeout = durationOr(out.SendTimeout, defaultSendTimeout)
+	out.MaxTasksPerDevice = limitOr(out.MaxTasksPerDevice, defaultTasksPerDevice)
+	out.MaxQueued = limitOr(out.MaxQueued, defaultMaxQueued)
 	if out.RegistrationTimeout == 0 {
 		out.RegistrationTimeout = defaultConfirmationTimeout
 	}
@@ -76,20 +89,29 @@ func (o *ConstellationOptions) withDefaults() (ConstellationOptions, error) {
 	return out, nil
 }
 
-// Constellation gives tasks to devices, over one connection per device. Make
-// one with [NewConstellation]; all its methods may be called concurrently.
+// The bounds of a device's tasks.
+const (
+	defaultTasksPerDevice = 1
+	defaultMaxQueued      = 64
+)
+
+// Constellation gives tasks to devices, over one connection and through one
+// queue per device. Make one with [NewConstellation]; all its methods may be
+// called concurrently.
 type Constellation struct {
 	options ConstellationOptions
-	events  observer
 
 	// lifetime ends with Close; work counts the goroutines of connections.
 	lifetime context.Context
 	stop     context.CancelCauseFunc
 	work     sync.WaitGroup
 
-	mu     sync.Mutex
-	closed bool
-	links  map[string]*link // connected or on their way, by device
+	mu      sync.Mutex
+	closed  bool
+	members map[string]*member // from Connect to Disconnect, by device
+	events  []Event            // that the observer is yet to be told
+
+	telling sync.Mutex // held while it is
 }
 
 // NewConstellation returns a constellation without connections. The options
@@ -99,17 +121,16 @@ func NewConstellation(options *ConstellationOptions) (*Constellation, error) {
 	if err != nil {
 		return nil, err
 	}
-	c := &Constellation{options: o, links: map[string]*link{}}
-	c.events.f = o.Observer
+	c := &Constellation{options: o, members: map[string]*member{}}
 	c.lifetime, c.stop = context.WithCancelCause(context.Background())
 	return c, nil
 }
 
 // Connect connects to the server at url for the device deviceID, which has to
 // be online there, and registers. If that connection is there already, or on
-// its way, there is nothing more to do than wait for it; one for the same
-// device at another url is an error matching [ErrInvalidOptions]. ctx bounds
-// the connecting only.
+// its way, or being replaced, there is nothing more to do than wait for it; one
+// for the same device at another url is an error matching [ErrInvalidOptions].
+// ctx bounds the connecting only.
 //
 // Other errors are those of the Dialer, a [*protocol.RegistrationError], and
 // [ErrClosed]. It makes one attempt. From then on a connection that is lost is
@@ -146,43 +167,47 @@ func (c *Constellation) Connect(ctx context.Context, deviceID, url string) error
 func (c *Constellation) reserve(deviceID, url string) (l *link, mine bool, err error) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	l = c.links[deviceID]
+	m := c.members[deviceID]
 	switch {
 	case deviceID == "":
 		return nil, false, invalid("a device id is required")
 	case c.closed:
 		return nil, false, ErrClosed
-	case l != nil && l.url != url:
+	case m == nil:
+		m = &member{constellation: c, id: deviceID, phase: DeviceDisconnected, state: DeviceDisconnected, since: time.Now()}
+		c.members[deviceID] = m
+	case m.link != nil && m.link.url != url:
 		return nil, false, invalid("device %q is connected by another URL; call Disconnect first", deviceID)
-	case l != nil:
-		return l, false, nil
+	case m.link != nil:
+		return m.link, false, nil
 	}
-	l = newLink(c, deviceID, url)
-	c.links[deviceID] = l
+	l = newLink(m, url)
+	m.link, m.url, m.attempts = l, transport.RedactURL(url), 0
 	c.work.Add(1)
 	return l, true, nil
 }
 
-// remove takes l out of the list.
-func (c *Constellation) remove(l *link) {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	if c.links[l.deviceID] == l {
-		delete(c.links, l.deviceID)
+// ready returns the device, if it has a link that is registered. The
+// constellation is locked.
+func (c *Constellation) ready(deviceID string) (*member, error) {
+	if c.closed {
+		return nil, ErrClosed
 	}
+	if m := c.members[deviceID]; m != nil && m.link != nil && m.link.registered() {
+		return m, nil
+	}
+	return nil, ErrNotConnected
 }
 
 // link returns the registered connection for a device.
 func (c *Constellation) link(deviceID string) (*link, error) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	if c.closed {
-		return nil, ErrClosed
+	m, err := c.ready(deviceID)
+	if err != nil {
+		return nil, err
 	}
-	if l := c.links[deviceID]; l != nil && l.registered() {
-		return l, nil
-	}
-	return nil, ErrNotConnected
+	return m.link, nil
 }
 
 // Devices returns the devices with a registered connection, sorted by id.
@@ -190,8 +215,8 @@ func (c *Constellation) Devices() []string {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	var ids []string
-	for id, l := range c.links {
-		if l.registered() && l.up.Load() {
+	for id, m := range c.members {
+		if l := m.link; l != nil && l.registered() && l.up.Load() {
 			ids = append(ids, id)
 		}
 	}
@@ -211,38 +236,36 @@ func (c *Constellation) Done(deviceID string) <-chan struct{} {
 	return l.ended
 }
 
-// Disconnect closes the connection for a device and waits for its end. It
-// fails with [ErrNotConnected] when there is none.
+// Disconnect closes the connection for a device, waits for its end, and forgets
+// the device: [Constellation.Status] knows it no more. Tasks that wait for it
+// fail with [ErrNotConnected], those that were sent with [ErrTaskLost]. It
+// returns ErrNotConnected when nothing is known of the device, and while its
+// first Connect goes on.
 func (c *Constellation) Disconnect(deviceID string) error {
-	l, err := c.link(deviceID)
-	if err != nil {
-		return err
+	c.mu.Lock()
+	m := c.members[deviceID]
+	if m == nil || m.link != nil && !m.link.registered() {
+		defer c.mu.Unlock()
+		return c.gone()
 	}
-	l.stop()
-	<-l.ended
+	l := m.link
+	c.mu.Unlock()
+	if l != nil {
+		l.stop()
+		<-l.ended
+	}
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.members[deviceID] == m && m.link == nil {
+		delete(c.members, deviceID)
+	}
 	return nil
 }
 
-// DeviceInfo asks the server of a device what the device said about itself: a
-// JSON object. It fails with [ErrNotConnected], a [*protocol.DeviceInfoError]
-// when the server knows nothing, and a [*protocol.CallError].
-func (c *Constellation) DeviceInfo(ctx context.Context, deviceID string) (messages.Value, error) {
-	l, err := c.link(deviceID)
-	if err != nil {
-		return messages.Value{}, err
-	}
-	ctx, cancel := context.WithTimeout(ctx, c.options.InfoTimeout)
-	defer cancel()
-	if err := l.lock(ctx); err != nil {
-		return messages.Value{}, err
-	}
-	defer l.unlock()
-	return protocol.RequestDeviceInfo(ctx, l.proto, deviceID)
-}
-
 // Close closes all connections and returns when everything that the
-// constellation started has stopped. Tasks that run fail with [ErrTaskLost]. It
-// returns nil, also the second time.
+// constellation started has stopped. Tasks that were sent fail with
+// [ErrTaskLost], those that wait with [ErrClosed]. It returns nil, also the second
+// time.
 func (c *Constellation) Close() error {
 	c.mu.Lock()
 	c.closed = true

@@ -3,6 +3,7 @@ package endpoint
 import (
 	"context"
 	"net/http"
+	"time"
 
 	"go.uber.org/zap"
 
@@ -13,11 +14,20 @@ import (
 // This file alone names a transport: the one that is used when the options
 // give no other.
 
+// The reference's server pings each 20 s and waits as long: a connection whose
+// other end is gone is found within 40 s, and the client's id is free again.
+const (
+	pingInterval = 20 * time.Second
+	pingTimeout  = 20 * time.Second
+)
+
 // dialWebSocket returns a Dialer of WebSockets that shows token, if it is not
 // empty, as the query parameter that AIP's servers look for.
 func dialWebSocket(token string, logger *zap.Logger) Dialer {
 	return func(ctx context.Context, url string) (transport.Transport, error) {
-		t := websocket.New(&websocket.Options{Token: token, Logger: logger})
+		t := websocket.New(&websocket.Options{
+			Token: token, Logger: logger, PingInterval: pingInterval, PingTimeout: pingTimeout,
+		})
 		if err := t.Connect(ctx, url); err != nil {
 			return nil, err
 		}
@@ -31,7 +41,9 @@ func dialWebSocket(token string, logger *zap.Logger) Dialer {
 func acceptWebSocket(firstSize, maxSize int64, logger *zap.Logger) func(http.ResponseWriter, *http.Request) (transport.Transport, error) {
 	return func(w http.ResponseWriter, r *http.Request) (transport.Transport, error) {
 		t, err := websocket.Accept(w, r, &websocket.AcceptOptions{
-			Options: &websocket.Options{ReadLimit: firstSize, MaxMessageSize: maxSize, Logger: logger},
+			Options: &websocket.Options{
+				ReadLimit: firstSize, MaxMessageSize: maxSize, Logger: logger, PingInterval: pingInterval, PingTimeout: pingTimeout,
+			},
 		})
 		if err != nil {
 			return nil, err

@@ -78,7 +78,7 @@ func newDeviceConn(d *Device) (*deviceConn, error) {
 // lost notes the end of a connection, once.
 func (c *deviceConn) lost(cause error) {
 	if c.up.CompareAndSwap(true, false) {
-		c.device.events.observe(c.event(Event{Kind: EventDisconnected, Err: cause}))
+		c.device.events.observe(c.event(Event{Kind: EventDisconnected, Err: fault(cause)}))
 	}
 }
 
@@ -184,14 +184,14 @@ func (c *deviceConn) handleInvalid(ctx context.Context, invalid *protocol.Messag
 	command := &messages.ServerMessage{Status: messages.StatusContinue, SessionID: invalid.SessionID, ResponseID: invalid.ID}
 	answer := messages.NewCommandResults(c.device.options.ID, command, nil)
 	answer.Error = fmt.Sprintf("the command is not valid: %s", describe(invalid))
-	if err := c.bounded(ctx, func(ctx context.Context) error { return c.proto.Send(ctx, answer) }); err != nil {
+	if err := c.bounded(kept(ctx), func(ctx context.Context) error { return c.proto.Send(ctx, answer) }); err != nil {
 		c.device.options.Logger.Debug("answering an invalid command failed", zap.Error(err))
 	}
 }
 
 // handleInfoRequest tells the server about the device.
 func (c *deviceConn) handleInfoRequest(ctx context.Context, _ *messages.ServerMessage) error {
-	return c.bounded(ctx, func(ctx context.Context) error {
+	return c.bounded(kept(ctx), func(ctx context.Context) error {
 		return protocol.PushDeviceInfo(ctx, c.proto, c.device.systemInfo(ctx))
 	})
 }

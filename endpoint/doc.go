@@ -43,10 +43,11 @@
 //
 // # Device and constellation
 //
-// [Device.Run] connects, registers and serves commands until its context or
-// the connection ends. It does not connect again by itself: call it again.
+// [Device.Run] connects, registers and serves commands until its context ends.
 // [Constellation.Connect] does the same for one connection per device, and
-// [Constellation.Run] gives a task to a device and waits for its end.
+// [Constellation.Run] gives a task to a device and waits for its end. Both
+// replace a connection that is lost, and with a server that knows how to, what
+// was under way goes on over the next one ([ReconnectOptions]).
 //
 // All three take their connections from a function, so that they run over any
 // transport. The default is package

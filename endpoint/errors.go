@@ -42,10 +42,14 @@ var (
 	// ErrTaskRefused: the task was not taken on: by the server or, if it is not
 	// valid or runs already, by this side.
 	ErrTaskRefused = errors.New("endpoint: task refused")
+	// ErrQueueFull: as many tasks as may wait for a device do; try again later.
+	ErrQueueFull = errors.New("endpoint: too many tasks wait for the device")
+	// ErrNoDevice: no device with a registered connection has the capabilities.
+	ErrNoDevice = errors.New("endpoint: no connected device has the capabilities")
 	// ErrTaskFailed: the task ended without success.
 	ErrTaskFailed = errors.New("endpoint: task failed")
-	// ErrTaskLost: the connection ended before the task did. Whether the
-	// device has acted is unknown.
+	// ErrTaskLost: the connection, or the session that outlives it, ended before
+	// the task did. Whether the device has acted is unknown.
 	ErrTaskLost = errors.New("endpoint: connection lost before the end of the task")
 	// ErrTaskTimeout: the task did not end in time. The device may still be
 	// busy with it: AIP cannot cancel a task.
@@ -72,8 +76,9 @@ func (e *CommandError) Error() string {
 func (e *CommandError) Unwrap() error { return e.Err }
 
 // TaskError is a task of a constellation that did not succeed. It matches
-// [ErrTaskRefused], [ErrTaskFailed], [ErrTaskLost], [ErrTaskTimeout] or the
-// context's error, and wraps the cause where there is one.
+// [ErrTaskRefused], [ErrTaskFailed], [ErrTaskLost], [ErrTaskTimeout],
+// [ErrQueueFull], [ErrNotConnected], [ErrNoDevice], [ErrClosed] or the context's
+// error, and wraps the cause where there is one.
 type TaskError struct {
 	// DeviceID and SessionID say which task on which device.
 	DeviceID, SessionID string

@@ -29,8 +29,16 @@ const (
 	EventDetached EventKind = "detached"
 	// EventHeartbeat: a heartbeat was answered (all).
 	EventHeartbeat EventKind = "heartbeat"
-	// EventDeviceInfo: a question about a device was answered (server).
+	// EventDeviceState: what there is between a constellation and a device has
+	// changed, From one state To another; Err says why, if something went wrong
+	// (constellation).
+	EventDeviceState EventKind = "device_state"
+	// EventDeviceInfo: a question about a device was answered (server,
+	// constellation).
 	EventDeviceInfo EventKind = "device_info"
+	// EventTaskQueued: a task waits for its turn, with Count tasks before it, be
+	// they waiting or running. EventTaskEnded follows (constellation).
+	EventTaskQueued EventKind = "task_queued"
 	// EventTaskAccepted: a task was acknowledged (all).
 	EventTaskAccepted EventKind = "task_accepted"
 	// EventTaskRefused: a task was refused; Err says why (server).
@@ -60,13 +68,17 @@ type Event struct {
 	// ClientID and Role are those of the connection on which it happened.
 	ClientID string
 	Role     messages.ClientType
+	// Principal names on whose behalf it was made; "" for everyone's.
+	Principal string
 	// DeviceID is the device concerned, SessionID and TaskName the task.
 	DeviceID, SessionID, TaskName string
 	// Status is how a task ended.
 	Status messages.TaskStatus
 	// Resumed says of a registration that it continues a session.
 	Resumed bool
-	// Count is the number of actions of a command, or of results.
+	// From and To are states of a device.
+	From, To DeviceState
+	// Count is the number of actions of a command, of results, or of tasks.
 	Count int
 	// File is the file that came.
 	File *protocol.FileResult

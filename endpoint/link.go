@@ -3,6 +3,7 @@ package endpoint
 import (
 	"context"
 	"errors"
+	"sync"
 	"sync/atomic"
 	"time"
 
@@ -18,6 +19,7 @@ import (
 // one when that is lost, from the first attempt to the end.
 type link struct {
 	constellation *Constellation
+	member        *member
 	deviceID, url string
 	ctx           context.Context // ends with the constellation, and by stop
 	stop          context.CancelFunc
@@ -36,18 +38,22 @@ type link struct {
 	// the reference does not say which question it refuses. In the end the
 	// token is this link's own, so that nothing is asked any more.
 	asking chan struct{}
+	// tasks counts the goroutines that wait for answers. It is added to only
+	// while this is its member's link.
+	tasks sync.WaitGroup
 }
 
-func newLink(c *Constellation, deviceID, url string) *link {
+func newLink(m *member, url string) *link {
 	l := &link{
-		constellation: c,
-		deviceID:      deviceID,
+		constellation: m.constellation,
+		member:        m,
+		deviceID:      m.id,
 		url:           url,
 		ready:         make(chan struct{}),
 		ended:         make(chan struct{}),
 		asking:        make(chan struct{}, 1),
 	}
-	l.ctx, l.stop = context.WithCancel(c.lifetime)
+	l.ctx, l.stop = context.WithCancel(m.constellation.lifetime)
 	return l
 }
 
@@ -98,6 +104,12 @@ func (l *link) open(ctx context.Context) error {
 	if errors.Is(context.Cause(ctx), ErrClosed) {
 		l.err = ErrClosed
 	}
+	l.lost(l.err) // If it got as far as connected.
+	state := DeviceFailed
+	if errors.Is(l.err, context.Canceled) || errors.Is(l.err, ErrClosed) {
+		state = DeviceDisconnected
+	}
+	l.drop(state, l.err)
 	l.close()
 	close(l.ready)
 	return l.err
@@ -106,18 +118,15 @@ func (l *link) open(ctx context.Context) error {
 // connect opens the connection and registers.
 func (l *link) connect(ctx context.Context) (err error) {
 	options := &l.constellation.options
-	l.transport, err = newReconnecting(options.Reconnect, connector{
+	l.transport, err = newReconnecting(l.reconnect(), connector{
 		dial: options.Dial,
 		registration: func(context.Context) *messages.ClientMessage {
 			return messages.NewConstellationRegistration(options.Name, l.deviceID)
 		},
 		registrationTimeout: options.RegistrationTimeout,
-		connected: func(connection resilience.Connection) {
-			l.up.Store(true)
-			l.constellation.events.observe(l.event(Event{Kind: EventRegistered, Resumed: connection.Resumed}))
-		},
-		lost:   l.lost,
-		logger: options.Logger,
+		connected:           l.connected,
+		lost:                l.lost,
+		logger:              options.Logger,
 	})
 	if err != nil {
 		return err
@@ -132,17 +141,95 @@ func (l *link) connect(ctx context.Context) (err error) {
 	return l.transport.Connect(ctx, l.url)
 }
 
+// reconnect returns the options for the connections, with an observer that
+// follows the attempts.
+func (l *link) reconnect() *ReconnectOptions {
+	var o ReconnectOptions
+	if given := l.constellation.options.Reconnect; given != nil {
+		o = *given
+	}
+	user := o.Observe
+	o.Observe = func(e resilience.AttemptEvent) {
+		l.attempt(e, o.Off)
+		if user != nil {
+			user(e)
+		}
+	}
+	return &o
+}
+
+// attempt follows the attempts to connect. off: there is but the first.
+func (l *link) attempt(e resilience.AttemptEvent, off bool) {
+	switch {
+	case e.Kind == resilience.AttemptStarted:
+		l.update(func(m *member) {
+			m.attempts++
+			m.enter(DeviceConnecting, nil)
+		})
+	case e.Kind == resilience.AttemptFailed && l.registered():
+		l.lost(e.Err) // If it got as far as connected.
+		l.update(func(m *member) { m.enter(DeviceDisconnected, e.Err) })
+	case e.Kind == resilience.AttemptsEnded && !off && errors.Is(e.Err, resilience.ErrGaveUp):
+		l.update(func(m *member) { m.enter(DeviceFailed, e.Err) })
+	}
+}
+
+// update changes the member, if this is its link.
+func (l *link) update(change func(*member)) {
+	c := l.constellation
+	c.mu.Lock()
+	if l.member.link == l {
+		change(l.member)
+	}
+	c.mu.Unlock()
+	c.tell()
+}
+
+// connected notes a registration.
+func (l *link) connected(connection resilience.Connection) {
+	l.update(func(m *member) {
+		l.up.Store(true)
+		m.note(Event{Kind: EventRegistered, Resumed: connection.Resumed})
+		m.connection++
+		m.enter(DeviceConnected, nil)
+		if !connection.Resumed {
+			m.session, m.settled = m.connection, l.constellation.options.NoDeviceInfo
+			if session := m.session; !m.settled {
+				l.tasks.Go(func() { l.inform(session) })
+			}
+		}
+		if m.settled {
+			m.settle()
+		}
+	})
+}
+
 // lost notes the end of a connection, once.
 func (l *link) lost(cause error) {
-	if l.up.CompareAndSwap(true, false) {
-		l.constellation.events.observe(l.event(Event{Kind: EventDisconnected, Err: fault(cause)}))
+	if !l.up.CompareAndSwap(true, false) {
+		return
 	}
+	l.update(func(m *member) {
+		m.attempts = 0
+		m.note(Event{Kind: EventDisconnected, Err: fault(cause)})
+		m.enter(DeviceDisconnected, fault(cause))
+	})
+}
+
+// drop takes the link from its member, which then is in this state or, if that
+// cannot be, in the one that it is in.
+func (l *link) drop(state DeviceState, cause error) {
+	l.update(func(m *member) {
+		m.link = nil
+		m.enter(state, cause)
+		m.dismiss(cause)
+	})
 }
 
 // close ends the link.
 func (l *link) close() {
 	l.stop()
-	l.constellation.remove(l)
+	l.tasks.Wait()
 	if l.transport != nil {
 		if err := closeWith(l.transport, transport.StatusNormal, ""); err != nil {
 			l.constellation.options.Logger.Debug("closing a connection failed", zap.Error(err))
@@ -155,7 +242,10 @@ func (l *link) close() {
 // serve reads until the link ends.
 func (l *link) serve() {
 	l.proto.Handle(messages.ServerHeartbeat, func(context.Context, *messages.ServerMessage) error {
-		l.constellation.events.observe(l.event(Event{Kind: EventHeartbeat}))
+		l.update(func(m *member) {
+			m.heartbeat = time.Now()
+			m.note(Event{Kind: EventHeartbeat})
+		})
 		return nil
 	})
 	l.proto.Handle(messages.ServerError, l.handleError)
@@ -168,11 +258,11 @@ func (l *link) serve() {
 	if isEnd(l.ctx, err) {
 		err = nil
 	}
-	l.constellation.remove(l)
+	l.lost(err)
+	l.drop(DeviceDisconnected, err)
 	l.stop()
 	<-beats
 	l.asking <- struct{}{}
-	l.lost(err)
 	l.close()
 }
 
@@ -180,7 +270,7 @@ func (l *link) serve() {
 func (l *link) handleError(_ context.Context, m *messages.ServerMessage) error {
 	err := &protocol.RemoteError{Message: m.Error, SessionID: m.SessionID, ID: m.ResponseID}
 	l.constellation.options.Logger.Warn("server reports an error", zap.String("device_id", l.deviceID), zap.Error(err))
-	l.constellation.events.observe(l.event(Event{Kind: EventRefused, SessionID: m.SessionID, Err: err}))
+	l.update(func(member *member) { member.note(Event{Kind: EventRefused, SessionID: m.SessionID, Err: err}) })
 	return nil
 }
 
@@ -209,7 +299,7 @@ func (l *link) lock(ctx context.Context) error {
 	select {
 	case l.asking <- struct{}{}:
 		return nil
-	case <-l.ended:
+	case <-l.ctx.Done():
 		return ErrNotConnected
 	case <-ctx.Done():
 		return context.Cause(ctx)
@@ -217,10 +307,3 @@ func (l *link) lock(ctx context.Context) error {
 }
 
 func (l *link) unlock() { <-l.asking }
-
-// event fills in whom it is about.
-func (l *link) event(e Event) Event {
-	e.ClientID, e.Role = messages.ConstellationClientID(l.constellation.options.Name, l.deviceID), messages.Constellation
-	e.DeviceID = l.deviceID
-	return e
-}

@@ -24,8 +24,26 @@ type ServerOptions struct {
 	Handler TaskHandler
 	// Token is what clients must show when they connect over HTTP: as ?token=
 	// in the URL or as an Authorization: Bearer header. Empty lets everyone
-	// in. [Server.Serve] does not ask for it.
+	// in. [Server.Serve] does not ask for it. All who know it are the same: any
+	// of them may register under any id that is free.
 	Token string
+	// Authenticate, instead of Token, says on whose behalf a client connects
+	// over HTTP, which decides what it may register as. [Server.Serve] is told
+	// by [WithPrincipal].
+	Authenticate Authenticator
+	// Authorize decides what registered clients may do with which devices, by an
+	// error or nil. It is called before the device is looked for; the client is
+	// not told the error. It may be called concurrently, and may call the
+	// server. What the rules of spec section 5 refuse is refused all the same: a
+	// device may use itself only, and a constellation that has named a device
+	// only that one. Nil allows the rest.
+	Authorize func(ctx context.Context, access Access) error
+	// Limits bounds what clients may ask for. Nil means the defaults.
+	Limits *Limits
+	// ClientIP returns where a request comes from, for the Limits. Nil takes its
+	// RemoteAddr: behind a proxy that is the proxy. Headers that say it have to
+	// be the proxy's, not the client's.
+	ClientIP func(r *http.Request) string
 	// RegistrationTimeout is how long a connection may take to register; zero
 	// means 10 seconds, negative means no bound.
 	RegistrationTimeout time.Duration
@@ -102,6 +120,10 @@ func (o *ServerOptions) withDefaults() (ServerOptions, error) {
 		out.RetryHint = defaultRetryHint
 	}
 	out.RetryHint = min(out.RetryHint, time.Hour)
+	if out.Token != "" && out.Authenticate != nil {
+		return ServerOptions{}, invalid("Token and Authenticate exclude each other")
+	}
+	out.Limits = out.Limits.withDefaults()
 	if out.ResultAge == 0 {
 		out.ResultAge = defaultResultAge
 	}
@@ -165,6 +187,12 @@ type Server struct {
 	drain       drain
 	memory      taskMemory
 	outcomes    outcomes
+	// unregistered and principals, the clients by the name of their principal,
+	// are counts.
+	unregistered unregistered
+	principals   map[string]int
+
+	registrations registrations
 }
 
 // NewServer returns a server that has no connections yet. The options are
@@ -180,6 +208,7 @@ func NewServer(options *ServerOptions) (*Server, error) {
 		connections: map[*client]struct{}{},
 		online:      map[string]*client{},
 		sessions:    map[string]*session{},
+		principals:  map[string]int{},
 		drain:       newDrain(),
 		memory:      newTaskMemory(),
 		outcomes:    outcomes{age: o.ResultAge},
@@ -196,6 +225,8 @@ func NewServer(options *ServerOptions) (*Server, error) {
 type ClientInfo struct {
 	ID   string
 	Role messages.ClientType
+	// Principal names on whose behalf it is here; "" without principals.
+	Principal string
 	// Target is the device that a constellation named at its registration.
 	Target string
 	// Platform is a device's platform, as it said.

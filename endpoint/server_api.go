@@ -17,7 +17,8 @@ const maxAPIBody = 1 << 20
 
 // API returns the server's HTTP API, for programs that are no AIP clients (spec
 // section 4). It asks for the Token, if there is one, as the header X-API-Key or
-// as Authorization: Bearer, and answers 401 without it. All answers are JSON;
+// as Authorization: Bearer, and answers 401 without it; with an [Authenticator]
+// it wants a principal with API. All answers are JSON;
 // errors have the form {"detail": "..."}.
 //
 //	GET  /api/clients             {"online_clients": [ids]}
@@ -47,6 +48,9 @@ func (s *Server) API() http.Handler {
 
 // authorizedForAPI compares the key in constant time.
 func (s *Server) authorizedForAPI(r *http.Request) bool {
+	if s.options.Authenticate != nil {
+		return s.mayUseAPI(r)
+	}
 	if s.options.Token == "" {
 		return true
 	}

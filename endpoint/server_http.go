@@ -1,28 +1,33 @@
 package endpoint
 
 import (
-	"context"
+	"errors"
 	"net/http"
 
 	"go.uber.org/zap"
 )
 
 // ServeHTTP accepts a WebSocket and serves it until it ends. Without the right
-// token it answers 403 before the upgrade (spec section 4), while the server
-// is closing or full 503; if it is closing, with the header Retry-After.
+// credentials it answers before the upgrade: with 403 (spec section 4) or, with
+// an [Authenticator], as that says. While the server is closing or full it
+// answers 503, if it is closing with the header Retry-After; and with 429 if the
+// address has too many connections that have not registered.
 func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
-	if !s.authorized(r) {
-		s.events.observe(Event{Kind: EventRejected, Err: ErrForbidden})
-		http.Error(w, "forbidden", http.StatusForbidden)
+	ctx, ok := s.authenticate(w, r)
+	if !ok {
 		return
 	}
 	s.mu.Lock()
-	err := s.full()
+	err := s.full(addressIn(ctx))
 	s.mu.Unlock()
 	if err != nil {
 		s.events.observe(Event{Kind: EventRejected, Err: err})
 		s.setRetryAfter(w.Header())
-		http.Error(w, "service unavailable", http.StatusServiceUnavailable)
+		code := http.StatusServiceUnavailable
+		if errors.Is(err, errTooManyFromAddress) {
+			code = http.StatusTooManyRequests
+		}
+		http.Error(w, "no room", code)
 		return
 	}
 	t, err := s.options.Accept(w, r)
@@ -31,9 +36,7 @@ func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		s.logger.Info("connection not accepted", zap.Error(err))
 		return
 	}
-	// The request's context ends with this function, and would end a
-	// connection's reads with it.
-	if err := s.Serve(context.WithoutCancel(r.Context()), t); err != nil {
+	if err := s.Serve(ctx, t); err != nil {
 		s.logger.Info("connection ended", zap.Error(err))
 	}
 }

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"strings"
 
 	"go.uber.org/zap"
 
@@ -60,21 +61,40 @@ func (c *client) dropResults(_ context.Context, m *messages.ClientMessage) {
 // answered.
 func (c *client) noteError(m *messages.ClientMessage) {
 	c.unanswered.settle(m.PrevResponseID)
-	err := &protocol.RemoteError{Message: m.Error, SessionID: m.SessionID, ID: m.RequestID}
+	err := &protocol.RemoteError{Message: clip(m.Error), SessionID: clip(m.SessionID), ID: clip(m.RequestID)}
 	c.server.logger.Warn("client reports an error", zap.String("client_id", c.info.ID), zap.Error(err))
 	c.server.events.observe(c.event(Event{Kind: EventRefused, SessionID: m.SessionID, Err: err}))
+}
+
+// maxNoted is how much is kept of what a client reports, in bytes.
+const maxNoted = 1024
+
+// clip cuts off what is too long to be noted.
+func clip(text string) string {
+	if len(text) <= maxNoted {
+		return text
+	}
+	return strings.ToValidUTF8(text[:maxNoted], "") + "..."
 }
 
 // refuse answers m with an error that carries what m is known by. A refused
 // task also ends, unless this client has a task of that session running: that
 // one has its own end.
 func (c *client) refuse(ctx context.Context, m *messages.ClientMessage, text string) error {
-	e := Event{Kind: EventRefused, SessionID: m.SessionID, DeviceID: m.TargetID, Err: errors.New(text)}
+	return c.refuseFor(ctx, m, text, errors.New(text))
+}
+
+// refuseFor is refuse with a cause that the client is not told.
+func (c *client) refuseFor(ctx context.Context, m *messages.ClientMessage, text string, cause error) error {
+	e := Event{Kind: EventRefused, SessionID: m.SessionID, DeviceID: m.TargetID, Err: cause}
 	if m.Type != messages.ClientTask {
 		c.server.events.observe(c.event(e))
 		return c.bounded(kept(ctx), func(ctx context.Context) error { return c.proto.SendError(ctx, text, m) })
 	}
-	e.Kind, e.TaskName = EventTaskRefused, m.TaskName
+	e.Kind = EventTaskRefused
+	if m.TaskName != "" {
+		e.TaskName = SafeTaskName(m.TaskName)
+	}
 	c.server.events.observe(c.event(e))
 	return c.bounded(kept(ctx), func(ctx context.Context) error {
 		if c.server.requested(c, m.SessionID) {
@@ -128,6 +148,9 @@ func (c *client) answerDeviceInfo(ctx context.Context, m *messages.ClientMessage
 	}
 	if c.info.Target != "" && m.TargetID != c.info.Target {
 		return c.refuse(ctx, m, "Not authorized to request device info for this device")
+	}
+	if err := c.authorize(ctx, ActionDeviceInfo, m.TargetID); err != nil {
+		return c.refuseFor(ctx, m, notAuthorized, err)
 	}
 	info := c.server.systemInfo(m.TargetID)
 	err := c.bounded(kept(ctx), func(ctx context.Context) error { return protocol.AnswerDeviceInfo(ctx, c.proto, m, info) })

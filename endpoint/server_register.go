@@ -6,8 +6,6 @@ import (
 	"fmt"
 	"time"
 
-	"go.uber.org/zap"
-
 	"github.com/aip-go/aip/messages"
 	"github.com/aip-go/aip/protocol"
 )
@@ -23,6 +21,10 @@ func (c *client) register(ctx context.Context) (resumed bool, err error) {
 		return false, c.rejected(err)
 	}
 	c.info = clientInfo(registration)
+	c.info.Principal = c.principal.owner()
+	if err := c.vet(ctx, registration); err != nil {
+		return false, err
+	}
 	if resumed, err := c.resume(ctx, registration); resumed || err != nil {
 		return resumed, err
 	}
@@ -31,19 +33,20 @@ func (c *client) register(ctx context.Context) (resumed bool, err error) {
 
 // enroll makes the client a new one.
 func (c *client) enroll(ctx context.Context, registration *protocol.Registration) error {
-	c.server.relieve(ctx, c.info.ID)
+	c.server.relieve(ctx, c)
 	text, err := c.server.enter(c)
 	if err != nil {
 		return c.rejected(c.server.turnAway(c.transport, err))
 	}
 	if text != "" {
-		if err := c.bounded(ctx, func(ctx context.Context) error { return registration.Refuse(ctx, text) }); err != nil {
-			c.server.logger.Debug("a client was not told why it is refused", zap.String("client_id", c.info.ID), zap.Error(err))
-		}
-		return c.rejected(&protocol.RegistrationError{Failure: protocol.RegistrationRefused, Err: errors.New(text)})
+		return c.turnDown(ctx, registration, text, errors.New(text))
 	}
+	c.server.counted(c)
+	c.pace = newPace(c.server.options.Limits, c.evict)
+	c.heard.pace.Store(c.pace)
 	// What follows the confirmation may be large, and may come at once.
 	setReadLimit(c.transport, c.server.options.MaxMessageSize)
+	c.attached.Store(true)
 	// It is observed first: before anything that the client does about it.
 	c.server.events.observe(c.event(Event{Kind: EventRegistered, DeviceID: c.info.Target}))
 	err = c.bounded(ctx, func(ctx context.Context) error { return c.confirm(ctx, registration) })
@@ -92,8 +95,11 @@ func (s *Server) enter(c *client) (refusal string, err error) {
 		return "", ErrServerClosed
 	case len(s.online) >= s.options.MaxConnections:
 		return "", ErrTooManyConnections // The places are kept for who has lost its connection.
+	case c.principal != nil && s.principals[c.principal.Name] >= s.options.Limits.MaxClientsPerPrincipal:
+		return "", ErrTooManyClients
 	}
 	s.online[c.info.ID] = c
+	s.count(c, 1)
 	return "", nil
 }
 
@@ -104,6 +110,7 @@ func (s *Server) leave(c *client) {
 	if s.online[c.info.ID] == c {
 		s.silence(c.info.ID)
 		delete(s.online, c.info.ID)
+		s.count(c, -1)
 	}
 	for session := range c.sessions {
 		if session.executor == c {

@@ -23,7 +23,7 @@ const endNotKept = "this task has ended already; its end was too large to be kep
 // taskKey names the task that a TASK asks for. Without a request_id a TASK
 // cannot be known again.
 type taskKey struct {
-	client           string
+	owner, client    string
 	role             messages.ClientType
 	session, request string
 }
@@ -57,7 +57,7 @@ func newTaskMemory() taskMemory {
 }
 
 func taskKeyOf(c *client, m *messages.ClientMessage) taskKey {
-	return taskKey{c.info.ID, c.info.Role, m.SessionID, m.RequestID}
+	return taskKey{c.principal.owner(), c.info.ID, c.info.Role, m.SessionID, m.RequestID}
 }
 
 // hashTask hashes what a TASK asks for.

@@ -9,10 +9,6 @@ import (
 	"github.com/aip-go/aip/transport"
 )
 
-// everyone is whom clients have authenticated as: whoever shows the token is the
-// same.
-const everyone = ""
-
 // setUpResilience makes what keeps sessions and watches clients.
 func (s *Server) setUpResilience() error {
 	if !s.options.NoResume {
@@ -77,10 +73,10 @@ func (s *Server) awaiting() bool {
 	return false
 }
 
-// noteDetached tells of a client that has lost its connection.
+// noteDetached tells of a client that has lost its connection, once.
 func (s *Server) noteDetached(clientID string, cause error) {
 	s.silence(clientID)
-	if c := s.client(clientID); c != nil {
+	if c := s.client(clientID); c != nil && c.attached.CompareAndSwap(true, false) {
 		s.events.observe(c.event(Event{Kind: EventDetached, Err: fault(cause)}))
 	}
 }
@@ -92,26 +88,37 @@ func (c *client) resume(ctx context.Context, registration *protocol.Registration
 	if s.resumer == nil {
 		return false, nil
 	}
-	session := s.resumer.Claim(registration, everyone)
+	session := s.resumer.Claim(registration, c.principal.owner())
 	if session == nil {
 		return false, nil
 	}
+	own := s.client(c.info.ID)
+	if own != nil {
+		own.resuming.Lock()
+		defer own.resuming.Unlock()
+		c.heard.pace.Store(own.pace)
+	}
+	s.counted(c)
 	// From now on the connection counts as the session's.
 	setReadLimit(c.transport, s.options.MaxMessageSize)
+	c.heard.observed = make(chan struct{})
+	defer close(c.heard.observed)
 	err := c.bounded(ctx, func(ctx context.Context) error { return session.Resume(ctx, c.transport, registration) })
 	switch {
 	case errors.Is(err, resilience.ErrSessionLost):
 		// It is the client of that session who begins anew.
-		s.endSession(ctx, s.client(c.info.ID), session)
+		s.endSession(ctx, own, session)
 		return false, nil
 	case err != nil:
+		s.noteDetached(c.info.ID, err) // It has taken the connection that there was with it.
 		return false, c.rejected(&protocol.RegistrationError{Failure: protocol.RegistrationLost, Err: err})
 	}
 	s.mu.Lock()
 	delete(s.connections, c)
 	s.mu.Unlock()
-	if own := s.client(c.info.ID); own != nil {
+	if own != nil {
 		own.watchSilence(c.heard)
+		own.attached.Store(true)
 	}
 	s.events.observe(c.event(Event{Kind: EventRegistered, DeviceID: c.info.Target, Resumed: true}))
 	return true, nil
@@ -128,9 +135,9 @@ func (c *client) lend(ctx context.Context) error {
 }
 
 // relieve ends the session of a client that has lost its connection, because
-// the client has come back without it: nobody waits for it any more.
-func (s *Server) relieve(ctx context.Context, id string) {
-	if old := s.client(id); old != nil && old.detached() {
+// the client has come back without it, as c: nobody waits for it any more.
+func (s *Server) relieve(ctx context.Context, c *client) {
+	if old := s.client(c.info.ID); old != nil && c.mayReplace(old) && old.detached() {
 		s.endSession(ctx, old, old.session())
 	}
 }
@@ -153,7 +160,7 @@ func (c *client) confirm(ctx context.Context, registration *protocol.Registratio
 	if c.server.resumer == nil {
 		return registration.Confirm(ctx)
 	}
-	session, err := c.server.resumer.Confirm(ctx, c.transport, registration, everyone)
+	session, err := c.server.resumer.Confirm(ctx, c.transport, registration, c.principal.owner())
 	if err != nil || session == nil {
 		return err
 	}

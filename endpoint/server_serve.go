@@ -4,6 +4,8 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"sync"
+	"sync/atomic"
 	"time"
 
 	"go.uber.org/zap"
@@ -30,8 +32,21 @@ type client struct {
 	// commanding holds a token while the device works on a command: it takes
 	// one at a time.
 	commanding chan struct{}
+	// attached: the events say that the client has a connection.
+	attached atomic.Bool
+	// resuming is held while a later connection becomes the session's: what
+	// follows from that is in the order of the connections.
+	resuming sync.Mutex
 	// unanswered are the commands that were given up.
 	unanswered unanswered
+	// principal is on whose behalf the client is here; nil for everyone's.
+	principal *Principal
+	// address is where the connection comes from, "" if that is unknown. While
+	// unregistered is set, which the server's lock guards, it is counted.
+	address      string
+	unregistered bool
+	// pace bounds what is read; nil before the registration.
+	pace *pace
 	// living ends with the server, or by evict, which makes Serve close the
 	// connection.
 	living context.Context
@@ -50,11 +65,15 @@ type client struct {
 // Serve serves one connection, which it owns from then on, until it ends; it
 // closes it with 1001 (going away) when ctx ends or the server does. If the
 // client has a session that can be resumed, Serve goes on until that ends; for
-// a later connection of the session, until that connection ends. It returns nil after a clean end, a [*protocol.RegistrationError] if the client
-// did not get to be registered, [ErrServerClosed] if it is closed already, and
-// else what ended the connection.
+// a later connection of the session, until that connection ends. So ctx must
+// not end with the connection.
+//
+// It returns nil after a clean end, a [*protocol.RegistrationError] if the
+// client did not get to be registered, [ErrServerClosed] if it is closed
+// already or ends, [ErrTooManyConnections] if it has as many clients as it may,
+// and else what ended the connection.
 func (s *Server) Serve(ctx context.Context, t transport.Transport) error {
-	c, err := s.admit(t)
+	c, err := s.admit(ctx, t)
 	if err != nil {
 		s.events.observe(Event{Kind: EventRejected, Err: err})
 		return s.turnAway(t, err)
@@ -79,13 +98,20 @@ func (s *Server) Serve(ctx context.Context, t transport.Transport) error {
 		return c.lend(lifetime)
 	}
 	err = c.run(ctx)
+	if c.expelled() {
+		err = ErrRateExceeded
+	}
 	s.leave(c)
 	s.events.observe(c.event(Event{Kind: EventDisconnected, Err: err}))
 	return err
 }
 
 // admit makes room for a connection.
-func (s *Server) admit(t transport.Transport) (*client, error) {
+func (s *Server) admit(ctx context.Context, t transport.Transport) (*client, error) {
+	principal, err := s.principalOf(ctx)
+	if err != nil {
+		return nil, err
+	}
 	// What a client may leave out is known only when its identity is pinned,
 	// so messages are checked against their models alone, by the codec.
 	t, heard := hear(t)
@@ -98,6 +124,8 @@ func (s *Server) admit(t transport.Transport) (*client, error) {
 		transport:  t,
 		proto:      proto,
 		heard:      heard,
+		principal:  principal,
+		address:    addressIn(ctx),
 		confirmed:  make(chan struct{}),
 		gone:       make(chan struct{}),
 		commanding: make(chan struct{}, 1),
@@ -105,9 +133,11 @@ func (s *Server) admit(t transport.Transport) (*client, error) {
 	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if err := s.full(); err != nil {
+	if err := s.full(c.address); err != nil {
 		return nil, err
 	}
+	s.unregistered.add(c.address)
+	c.unregistered = true
 	c.living, c.evict = context.WithCancelCause(s.lifetime)
 	s.connections[c] = struct{}{}
 	s.work.Add(1)
@@ -121,16 +151,16 @@ func (s *Server) newProtocol(t transport.Transport) (*protocol.Server, error) {
 	})
 }
 
-// full returns why no further connection is taken, or nil. The server is
-// locked.
-func (s *Server) full() error {
+// full returns why no further connection is taken from that address, or nil.
+// The server is locked.
+func (s *Server) full(address string) error {
 	switch {
 	case s.draining && !s.awaiting():
 		return ErrServerClosed
 	case len(s.connections) >= s.options.MaxConnections && s.connected() >= s.options.MaxConnections:
 		return ErrTooManyConnections
 	default:
-		return nil
+		return s.unregistered.tooMany(s.options.Limits, address)
 	}
 }
 
@@ -149,8 +179,11 @@ func (s *Server) connected() int {
 // turnAway ends a connection that the server does not take.
 func (s *Server) turnAway(t transport.Transport, cause error) error {
 	code, reason := transport.StatusTryAgainLater, ""
-	if errors.Is(cause, ErrServerClosed) {
+	switch {
+	case errors.Is(cause, ErrServerClosed):
 		code, reason = transport.StatusGoingAway, s.parting()
+	case errors.Is(cause, ErrUnauthenticated), errors.Is(cause, errNamelessPrincipal):
+		code = transport.StatusPolicyViolation
 	}
 	s.close(t, code, reason)
 	return cause
@@ -158,8 +191,13 @@ func (s *Server) turnAway(t transport.Transport, cause error) error {
 
 // dismiss closes the connection, if nothing else has, and forgets it.
 func (s *Server) dismiss(c *client) {
+	s.counted(c)
 	c.evict(nil)
-	s.close(c.transport, transport.StatusGoingAway, s.parting())
+	code, reason := transport.StatusGoingAway, s.parting()
+	if c.expelled() {
+		code, reason = transport.StatusPolicyViolation, rateExceeded
+	}
+	s.close(c.transport, code, reason)
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	delete(s.connections, c)
@@ -254,8 +292,19 @@ func setReadLimit(t transport.Transport, limit int64) {
 	}
 }
 
+// expelled reports whether the client was disconnected because it sent too much.
+func (c *client) expelled() bool { return errors.Is(context.Cause(c.living), ErrRateExceeded) }
+
 // event fills in whom it is about.
 func (c *client) event(e Event) Event {
-	e.ClientID, e.Role = c.info.ID, c.info.Role
+	e.ClientID, e.Role, e.Principal = c.info.ID, c.info.Role, c.principal.owner()
+	// Events may become lines of a log: there is nothing in them that a client
+	// could write other lines with.
+	if checkName(e.SessionID, maxSessionID) != nil {
+		e.SessionID = ""
+	}
+	if checkName(e.DeviceID, maxClientID) != nil {
+		e.DeviceID = ""
+	}
 	return e
 }

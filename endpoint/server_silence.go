@@ -1,13 +1,9 @@
 package endpoint
 
 import (
-	"context"
-	"sync/atomic"
-
 	"go.uber.org/zap"
 
 	"github.com/aip-go/aip/resilience"
-	"github.com/aip-go/aip/transport"
 )
 
 // setUpSilence makes what watches clients for signs of life.
@@ -41,57 +37,6 @@ func (c *client) watchSilence(on *heard) {
 		return
 	}
 	on.peer.Store(peer)
-}
-
-// heard is a connection on which whatever arrives is a sign of life: also what
-// only the session sees, and the chunks of files.
-type heard struct {
-	transport.Transport
-	peer atomic.Pointer[resilience.Peer] // nil while the client is not watched
-}
-
-// heardFrames is heard for a transport with frames.
-type heardFrames struct {
-	*heard
-	frames transport.FrameTransport
-}
-
-// hear returns t with what hears it.
-func hear(t transport.Transport) (transport.Transport, *heard) {
-	h := &heard{Transport: t}
-	if frames, err := transport.As[transport.FrameTransport](t); err == nil {
-		return &heardFrames{h, frames}, h
-	}
-	return h, h
-}
-
-// Unwrap returns the connection itself.
-func (h *heard) Unwrap() transport.Transport { return h.Transport }
-
-// Receive hears a text message.
-func (h *heard) Receive(ctx context.Context) ([]byte, error) {
-	data, err := h.Transport.Receive(ctx)
-	h.note(err)
-	return data, err
-}
-
-// SendFrames sends frames.
-func (h *heardFrames) SendFrames(ctx context.Context, frames ...transport.Frame) error {
-	return h.frames.SendFrames(ctx, frames...)
-}
-
-// ReceiveFrame hears a message of either kind.
-func (h *heardFrames) ReceiveFrame(ctx context.Context) (transport.Frame, error) {
-	frame, err := h.frames.ReceiveFrame(ctx)
-	h.note(err)
-	return frame, err
-}
-
-// note takes a receive without an error for a sign of life.
-func (h *heard) note(err error) {
-	if peer := h.peer.Load(); err == nil && peer != nil {
-		peer.Alive()
-	}
 }
 
 // silence watches the client of that id no more.

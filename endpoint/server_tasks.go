@@ -9,6 +9,12 @@ import (
 
 // handleTask takes a task on, or refuses it, or answers it as before.
 func (c *client) handleTask(ctx context.Context, m *messages.ClientMessage) error {
+	if err := checkTask(m); err != nil {
+		return c.refuseFor(ctx, m, invalidID, err)
+	}
+	if err := c.authorizeTask(ctx, m); err != nil {
+		return c.refuseFor(ctx, m, notAuthorized, err)
+	}
 	taken := c.server.open(ctx, c, m)
 	return c.answerTask(ctx, m, taken)
 }
@@ -148,7 +154,11 @@ func (s *Server) start(c, executor *client, m *messages.ClientMessage) opened {
 	}
 	if m.RequestID != "" {
 		content := hashTask(m)
-		sess.commandSeed = hashParts(c.info.ID, sess.id, m.RequestID, string(content[:]))
+		seed := []string{c.info.ID, sess.id, m.RequestID, string(content[:])}
+		if c.principal != nil { // Another one's results are not this one's.
+			seed = append(seed, c.principal.Name)
+		}
+		sess.commandSeed = hashParts(seed...)
 	}
 	sess.ctx, sess.cancel = context.WithCancelCause(s.lifetime)
 	s.sessions[sess.id] = sess

@@ -1,0 +1,154 @@
+package endpoint
+
+import (
+	"context"
+	"fmt"
+	"math"
+	"net"
+	"net/http"
+	"net/netip"
+	"sync"
+	"time"
+)
+
+// errTooManyFromAddress is ErrTooManyUnregistered for one address.
+var errTooManyFromAddress = fmt.Errorf("%w from this address", ErrTooManyUnregistered)
+
+type addressKey struct{}
+
+// withAddress notes where a connection comes from.
+func withAddress(ctx context.Context, address string) context.Context {
+	return context.WithValue(ctx, addressKey{}, address)
+}
+
+func addressIn(ctx context.Context) string {
+	address, _ := ctx.Value(addressKey{}).(string)
+	return address
+}
+
+// addressOf returns by what a request's connection is counted, "" if it is
+// unknown.
+func (s *Server) addressOf(r *http.Request) string {
+	if f := s.options.ClientIP; f != nil {
+		return networkOf(f(r))
+	}
+	host, _, err := net.SplitHostPort(r.RemoteAddr)
+	if err != nil {
+		host = r.RemoteAddr
+	}
+	return networkOf(host)
+}
+
+// networkOf returns the address or, of IPv6, the /64 network, which is what one
+// subscriber gets.
+func networkOf(host string) string {
+	ip, err := netip.ParseAddr(host)
+	if err != nil {
+		return host
+	}
+	ip = ip.Unmap().WithZone("")
+	if ip.Is4() {
+		return ip.String()
+	}
+	network, _ := ip.Prefix(64) // cannot fail for IPv6
+	return network.String()
+}
+
+// unregistered counts connections that have not registered yet. It is guarded by
+// the server's lock.
+type unregistered struct {
+	all  int
+	from map[string]int // by address
+}
+
+// tooMany returns why there is no room for one more from address, or nil.
+func (u *unregistered) tooMany(l *Limits, address string) error {
+	if u.all >= l.MaxUnregistered {
+		return ErrTooManyUnregistered
+	}
+	if address != "" && u.from[address] >= l.MaxUnregisteredPerIP {
+		return errTooManyFromAddress
+	}
+	return nil
+}
+
+func (u *unregistered) add(address string) {
+	u.all++
+	if u.from == nil {
+		u.from = map[string]int{}
+	}
+	u.from[address]++
+}
+
+func (u *unregistered) remove(address string) {
+	u.all--
+	if u.from[address]--; u.from[address] == 0 {
+		delete(u.from, address)
+	}
+}
+
+// counted notes that c is not among the unregistered connections any more.
+func (s *Server) counted(c *client) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if c.unregistered {
+		c.unregistered = false
+		s.unregistered.remove(c.address)
+	}
+}
+
+// count counts the clients of c's principal, of which there are n more. The
+// server is locked.
+func (s *Server) count(c *client, n int) {
+	if c.principal == nil {
+		return
+	}
+	name := c.principal.Name
+	if s.principals[name] += n; s.principals[name] == 0 {
+		delete(s.principals, name)
+	}
+}
+
+// registrations bounds how often an identity registers. The zero value is empty.
+type registrations struct {
+	mu      sync.Mutex
+	buckets map[string]*bucket
+	sweepAt int // the number of buckets at which the full ones go
+}
+
+// minSweep is the least number of buckets at which it is worth looking.
+const minSweep = 1024
+
+// allow reports whether the identity may register now.
+func (r *registrations) allow(l *Limits, identity string) bool {
+	if l.RegistrationsPerMinute == math.MaxInt {
+		return true
+	}
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	now := time.Now()
+	b := r.buckets[identity]
+	if b == nil {
+		perMinute := float64(l.RegistrationsPerMinute)
+		b = newBucket(perMinute/60, perMinute, now)
+		r.sweep(now)
+		r.buckets[identity] = b
+	}
+	return b.try(now)
+}
+
+// sweep forgets the buckets that are full, as new ones are.
+func (r *registrations) sweep(now time.Time) {
+	if r.buckets == nil {
+		r.buckets, r.sweepAt = map[string]*bucket{}, minSweep
+	}
+	if len(r.buckets) < r.sweepAt {
+		return
+	}
+	for identity, b := range r.buckets {
+		if b.fill(now); b.level >= b.burst {
+			delete(r.buckets, identity)
+		}
+	}
+	r.sweepAt = max(minSweep, 2*len(r.buckets))
+}
