@@ -21,7 +21,9 @@ const (
 	gopsutil   = "github.com/shirou/gopsutil/v4"
 
 	progressbar = "github.com/schollz/progressbar/v3"
-	term        = "golang.org/x/term"
+
+	yaml = "go.yaml.in/yaml/v3"
+	term = "golang.org/x/term"
 )
 
 // Rule says what a package may import. The standard library is always allowed,
@@ -148,6 +150,6 @@ var Rules = []Rule{
 		Package: "cmd/aip",
 		Why:     "the command line is a user of the library like any other",
 		Allows:  []string{"messages", "codec", "transport", "transport/adapters", "transport/websocket", "protocol", "resilience", "endpoint"},
-		Modules: []string{zap, progressbar, term},
+		Modules: []string{zap, progressbar, term, yaml},
 	},
 }
