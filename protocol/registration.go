@@ -3,9 +3,11 @@ package protocol
 import (
 	"context"
 	"errors"
+	"fmt"
 	"time"
 
 	"github.com/aip-go/aip/messages"
+	"github.com/aip-go/aip/transport"
 )
 
 // clientRegistrationTimeout is how long a client waits for the answer.
@@ -43,12 +45,29 @@ func Register(ctx context.Context, c *Client, registration *messages.ClientMessa
 		return nil, registrationLost(ctx, bounded, err)
 	case answer.Type == messages.ServerError:
 		refusal, _ := remoteError(answer)
-		return nil, &RegistrationError{RegistrationRefused, refusal}
+		return nil, &RegistrationError{RegistrationRefused, c.refusedHow(bounded, refusal)}
 	case answer.Type != messages.ServerHeartbeat || answer.Status != messages.StatusOK || answer.SessionID != "":
 		return nil, &RegistrationError{RegistrationInvalid, &firstMessageError{string(answer.Type), "a heartbeat with the status ok, or an error"}}
 	}
 	c.SetIdentity(identityOf(registration))
 	return answer, nil
+}
+
+// closeAfterRefusal is how long a server may take to close the connection after
+// it has refused a registration.
+const closeAfterRefusal = time.Second
+
+// refusedHow returns refusal and, if the server closes the connection with a
+// code that says that another attempt is of no use, that as well.
+func (p *AIPProtocol[Out, In]) refusedHow(ctx context.Context, refusal error) error {
+	ctx, cancel := context.WithTimeout(ctx, closeAfterRefusal)
+	defer cancel()
+	_, err := p.receive(ctx)
+	var end *transport.CloseError
+	if errors.As(err, &end) && end.Remote && !end.Retryable() {
+		return fmt.Errorf("%w: %w", refusal, end)
+	}
+	return refusal
 }
 
 // RegisterDevice registers a device, as [Register] does. systemInfo is the

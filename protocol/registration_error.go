@@ -59,12 +59,16 @@ func (e *RegistrationError) Unwrap() error { return e.Err }
 
 // Retryable reports whether another attempt, on a new connection, can help. A
 // refusal counts as temporary, because the reference refuses a client whose
-// old connection it has not missed yet, and a target that is not online; see
-// [RegistrationError.RetryAfter]. A peer whose first message is wrong does not
-// speak AIP.
+// old connection it has not missed yet, and a target that is not online (see
+// [RegistrationError.RetryAfter]), unless the server has closed with a code that
+// says otherwise, such as 1008 (see [Registration.RefuseForGood]). A peer whose
+// first message is wrong does not speak AIP.
 func (e *RegistrationError) Retryable() bool {
 	switch e.Failure {
-	case RegistrationRefused, RegistrationTimeout:
+	case RegistrationRefused:
+		var end *transport.CloseError
+		return !errors.As(e.Err, &end) || end.Retryable()
+	case RegistrationTimeout:
 		return true
 	case RegistrationInvalid:
 		return false

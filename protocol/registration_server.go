@@ -21,8 +21,8 @@ const (
 	rejectionTimeout = 5 * time.Second
 )
 
-// Registration is a client that asks to be registered. Answer it with Confirm
-// or Refuse, once.
+// Registration is a client that asks to be registered. Answer it with one of
+// Confirm, ConfirmWith, Refuse and RefuseForGood, once.
 type Registration struct {
 	Identity
 	// Platform is the device's platform: "windows" if it names none, as in the
@@ -160,10 +160,21 @@ func (r *Registration) ConfirmWith(ctx context.Context, confirmation *messages.S
 // with the code 1000, as the reference does and its clients expect. text is for
 // people. It fails with [ErrAnswered] when the registration has been answered.
 func (r *Registration) Refuse(ctx context.Context, text string) error {
+	return r.refuse(ctx, text, transport.StatusNormal)
+}
+
+// RefuseForGood is Refuse for a registration that another attempt cannot change,
+// because the client may not register like that: it closes with 1008, so that a
+// client that knows better than the reference's does not try again.
+func (r *Registration) RefuseForGood(ctx context.Context, text string) error {
+	return r.refuse(ctx, text, transport.StatusPolicyViolation)
+}
+
+func (r *Registration) refuse(ctx context.Context, text string, code transport.StatusCode) error {
 	if !r.answered.CompareAndSwap(false, true) {
 		return ErrAnswered
 	}
 	err := r.server.SendError(ctx, text, r.Message)
-	r.server.closeWith(transport.StatusNormal, "")
+	r.server.closeWith(code, "")
 	return err
 }

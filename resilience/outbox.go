@@ -67,14 +67,6 @@ func (b *outbox) pop() *outgoing {
 	return first
 }
 
-// unpush removes the last message.
-func (b *outbox) unpush() {
-	last := len(b.items) - 1
-	b.bytes -= b.items[last].size()
-	b.items[last] = nil
-	b.items = b.items[:last]
-}
-
 // complete reports whether all messages after the number rx are kept.
 func (b *outbox) complete(rx uint64) bool {
 	if b.len() > 0 && b.at(0).Seq > rx+1 {
