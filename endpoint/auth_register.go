@@ -14,16 +14,16 @@ func (c *client) vet(ctx context.Context, registration *protocol.Registration) e
 	s := c.server
 	if err := checkRegistration(registration); err != nil {
 		c.info = ClientInfo{Role: c.info.Role, Principal: c.info.Principal} // The rest is not for events.
-		return c.turnDown(ctx, registration, invalidID, err)
+		return c.turnDown(ctx, registration.RefuseForGood, invalidID, err)
 	}
 	if !s.registrations.allow(s.options.Limits, c.identity()) {
 		return c.rejected(s.turnAway(c.transport, ErrTooManyRegistrations))
 	}
 	if !c.principal.mayRegister(c.info.ID, c.info.Role) {
-		return c.turnDown(ctx, registration, notAuthorized, ErrNotAuthorized)
+		return c.turnDown(ctx, registration.RefuseForGood, notAuthorized, ErrNotAuthorized)
 	}
 	if err := c.authorize(ctx, ActionTarget, c.info.Target); err != nil {
-		return c.turnDown(ctx, registration, notAuthorized, err)
+		return c.turnDown(ctx, registration.RefuseForGood, notAuthorized, err)
 	}
 	return nil
 }
@@ -49,11 +49,10 @@ func (c *client) identity() string {
 	return "client " + c.address + " " + c.info.ID
 }
 
-// turnDown refuses a registration because of err and closes the connection. text
-// is for the client.
-func (c *client) turnDown(ctx context.Context, registration *protocol.Registration, text string, err error) error {
-	refuse := func(ctx context.Context) error { return registration.Refuse(ctx, text) }
-	if err := c.bounded(ctx, refuse); err != nil {
+// turnDown refuses a registration because of err, for now or for good, and closes
+// the connection. text is for the client.
+func (c *client) turnDown(ctx context.Context, refuse func(context.Context, string) error, text string, err error) error {
+	if err := c.bounded(ctx, func(ctx context.Context) error { return refuse(ctx, text) }); err != nil {
 		c.server.logger.Debug("a client was not told why it is refused", zap.String("client_id", c.info.ID), zap.Error(err))
 	}
 	return c.rejected(&protocol.RegistrationError{Failure: protocol.RegistrationRefused, Err: err})

@@ -27,7 +27,7 @@ func RequestToken(r *http.Request) (token string, ok bool) {
 func (s *Server) authenticate(w http.ResponseWriter, r *http.Request) (context.Context, bool) {
 	// The request's context ends with its handler, and would end a
 	// connection's reads with it.
-	ctx := withAddress(context.WithoutCancel(r.Context()), s.addressOf(r))
+	ctx := context.WithoutCancel(r.Context())
 	if s.options.Authenticate == nil {
 		if s.authorized(r) {
 			return ctx, true

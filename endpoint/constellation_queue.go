@@ -120,7 +120,7 @@ func (q *queuedTask) event(e Event) Event {
 // dispatch starts the tasks whose turn it is. One starts at a time, so that the
 // server gets them in their order. The constellation is locked.
 func (m *member) dispatch() {
-	for m.link != nil && m.phase == DeviceIdle && !m.starting && len(m.queue) > 0 &&
+	for m.link != nil && m.link.ctx.Err() == nil && m.phase == DeviceIdle && !m.starting && len(m.queue) > 0 &&
 		len(m.running) < m.constellation.options.MaxTasksPerDevice {
 		q := m.queue[0]
 		m.queue = slices.Delete(m.queue, 0, 1)
@@ -149,7 +149,7 @@ func (l *link) run(q *queuedTask) {
 			m.note(q.event(Event{Kind: EventTaskAccepted}))
 		}
 		m.dispatch()
-	case !neverSent(err):
+	case !l.unsent(err):
 		m.finish(q, nil, l.taskError(err, ErrTaskRefused))
 	case m.link == l && l.ctx.Err() == nil:
 		m.requeue(q)
@@ -173,9 +173,9 @@ func (l *link) run(q *queuedTask) {
 	c.tell()
 }
 
-// neverSent reports whether a task was not sent because there was no connection
+// unsent reports whether a task was not sent because there was no connection
 // for it.
-func neverSent(err error) bool {
+func (l *link) unsent(err error) bool {
 	var (
 		call *protocol.CallError
 		lost *transport.CloseError
@@ -186,7 +186,7 @@ func neverSent(err error) bool {
 	case !errors.As(err, &call) || call.Outcome != transport.NotSent:
 		return false
 	default:
-		return errors.Is(err, transport.ErrNotConnected) || errors.Is(err, transport.ErrInterrupted) || errors.As(err, &lost)
+		return l.ctx.Err() != nil || errors.Is(err, transport.ErrNotConnected) || errors.Is(err, transport.ErrInterrupted) || errors.As(err, &lost)
 	}
 }
 

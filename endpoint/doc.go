@@ -22,6 +22,10 @@
 // others is refused. A task belongs to the client that asked for it, and only
 // the device that runs it can answer its commands.
 //
+// [ServerOptions]' Authenticate says on whose behalf a client connects, and
+// Authorize what it may do; Limits bounds what it may ask for. Without them all
+// clients that know the Token, or just all, are the same.
+//
 // Every task that a client asks for by a session id ends with exactly one
 // task_end for the client, whatever happens: a result, a refusal, the loss of
 // the device, the end of the server. The device is told as well.

@@ -95,7 +95,10 @@ type TaskError struct {
 
 // Error returns the device, the kind, and what is known of the cause.
 func (e *TaskError) Error() string {
-	text := fmt.Sprintf("%v (device %q, session %q)", e.Kind, e.DeviceID, e.SessionID)
+	text := e.Kind.Error()
+	if e.DeviceID != "" {
+		text += fmt.Sprintf(" (device %q, session %q)", e.DeviceID, e.SessionID)
+	}
 	if e.Message != "" {
 		text += ": " + e.Message
 	}

@@ -14,16 +14,41 @@ import (
 // errTooManyFromAddress is ErrTooManyUnregistered for one address.
 var errTooManyFromAddress = fmt.Errorf("%w from this address", ErrTooManyUnregistered)
 
-type addressKey struct{}
-
-// withAddress notes where a connection comes from.
-func withAddress(ctx context.Context, address string) context.Context {
-	return context.WithValue(ctx, addressKey{}, address)
+// visit is a connection on its way to Serve: where it comes from, and whether it
+// is counted as unregistered already.
+type visit struct {
+	address string
+	counted bool
 }
 
-func addressIn(ctx context.Context) string {
-	address, _ := ctx.Value(addressKey{}).(string)
-	return address
+type visitKey struct{}
+
+func withVisit(ctx context.Context, v visit) context.Context {
+	return context.WithValue(ctx, visitKey{}, v)
+}
+
+func visitIn(ctx context.Context) visit {
+	v, _ := ctx.Value(visitKey{}).(visit)
+	return v
+}
+
+// expect counts a connection from address before it is accepted, so that those
+// that are being accepted do not come as a surprise; or says why it is not taken.
+func (s *Server) expect(address string) error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if err := firstError(s.full(), s.unregistered.tooMany(s.options.Limits, address)); err != nil {
+		return err
+	}
+	s.unregistered.add(address)
+	return nil
+}
+
+// dontExpect takes expect back.
+func (s *Server) dontExpect(address string) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.unregistered.remove(address)
 }
 
 // addressOf returns by what a request's connection is counted, "" if it is

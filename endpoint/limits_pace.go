@@ -54,10 +54,8 @@ func (p *pace) keep(ctx context.Context, t transport.Transport, size int) error 
 	}
 	wait, err := p.book(size)
 	if err != nil {
-		// A session would take its connection's end for a loss, so that has to
-		// say what it is.
-		_ = closeWith(t, transport.StatusPolicyViolation, rateExceeded)
 		p.expel(err)
+		_ = t.WaitClosed(ctx) // Whoever serves the client closes it, and says why.
 		return err
 	}
 	if wait > 0 {

@@ -51,12 +51,6 @@ func (c *cable) blackHole() {
 	c.swallow = true
 }
 
-func (c *cable) swallows() bool {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	return c.swallow
-}
-
 // pass passes frames on until one of the ends ends. silent tells that the other
 // side must not notice that.
 func (c *cable) pass(from, to *transport.Memory, seen *[]string, silent *bool) {

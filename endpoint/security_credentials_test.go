@@ -16,6 +16,7 @@ import (
 	zapobserver "go.uber.org/zap/zaptest/observer"
 
 	"github.com/aip-go/aip/messages"
+	"github.com/aip-go/aip/transport"
 )
 
 func tokens(t *testing.T, all map[string]Principal) Authenticator {
@@ -149,10 +150,13 @@ func TestWrongCredentials(t *testing.T) {
 // is not served.
 func TestServeWantsAPrincipal(t *testing.T) {
 	server := startServer(t, &ServerOptions{Handler: noTasks, Authenticate: tokens(t, nil)})
-	for name, p := range map[string]*Principal{"none": nil, "nameless": {}} {
-		_, result := server.as(p)
-		if err := <-result; err == nil {
-			t.Errorf("%s: Serve returned %v", name, err)
+	for want, p := range map[error]*Principal{ErrUnauthenticated: nil, errNamelessPrincipal: {}} {
+		c, result := server.as(p)
+		if code := c.expectClose(); code != transport.StatusPolicyViolation {
+			t.Errorf("closed with %v", code)
+		}
+		if err := <-result; !errors.Is(err, want) {
+			t.Errorf("Serve returned %v", err)
 		}
 	}
 	server.registered(&Principal{Name: "dev"}, register("dev"))
@@ -247,6 +251,30 @@ func TestAPIWantsAuthority(t *testing.T) {
 		r.Header.Set(test.header, test.value)
 		if got := answerTo(t, web.Client(), r).StatusCode; got != test.code {
 			t.Errorf("%s: %q got %d", test.header, test.value, got)
+		}
+	}
+}
+
+// TestPrincipalFromMiddleware: HTTP middleware that authenticates by itself says
+// on whose behalf a connection is, unless the server asks its own Authenticator.
+func TestPrincipalFromMiddleware(t *testing.T) {
+	for want, authenticate := range map[string]Authenticator{
+		"middleware": nil,
+		"own":        func(*http.Request) (*Principal, error) { return &Principal{Name: "own"}, nil },
+	} {
+		events := make(chan Event, 10)
+		server := startServer(t, &ServerOptions{Handler: noTasks, Observer: func(e Event) { events <- e }, Authenticate: authenticate})
+		web := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+			server.ServeHTTP(w, r.WithContext(WithPrincipal(r.Context(), &Principal{Name: "middleware"})))
+		}))
+		t.Cleanup(web.Close)
+		device, err := NewDevice(&DeviceOptions{ID: "dev", URL: "ws" + strings.TrimPrefix(web.URL, "http"), Reconnect: &ReconnectOptions{Off: true}})
+		if err != nil {
+			t.Fatal(err)
+		}
+		err = device.Run(soon(t))
+		if e := <-events; err == nil || e.Kind != EventRejected || e.Principal != want || !errors.Is(e.Err, ErrNotAuthorized) {
+			t.Errorf("%s: Run returned %v, observed %+v", want, err, e)
 		}
 	}
 }

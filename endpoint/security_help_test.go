@@ -52,14 +52,19 @@ func constellationOf(id, target string) object {
 }
 
 // expectRefusal waits for the error and the close of a registration that is
-// refused, and returns the text.
+// refused, and returns the text. What no other attempt can change is refused for
+// good.
 func (p *peer) expectRefusal() string {
 	p.t.Helper()
-	m := p.expect(object{"type": "error", "status": "error"})
-	if code := p.expectClose(); code != transport.StatusNormal {
-		p.t.Errorf("closed with %v", code)
+	text := fmt.Sprint(p.expect(object{"type": "error", "status": "error"})["error"])
+	want := transport.StatusNormal
+	if text == notAuthorized || text == invalidID {
+		want = transport.StatusPolicyViolation
 	}
-	return fmt.Sprint(m["error"])
+	if code := p.expectClose(); code != want {
+		p.t.Errorf("%q: closed with %v", text, code)
+	}
+	return text
 }
 
 // isRefused checks what Serve returned of a refused registration.

@@ -65,7 +65,9 @@ func (p *peer) answers(n int) {
 // disconnected, and holds up nobody else; a pause gives it its burst again.
 func TestMessagesAreHeldBack(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		server := startServer(t, &ServerOptions{Handler: noTasks, Limits: &Limits{MessageRate: 10, MessageBurst: 20}})
+		server := startServer(t, &ServerOptions{Handler: noTasks, Limits: &Limits{
+			MessageRate: 10, MessageBurst: 20, MaxDelay: 4 * time.Second, // of 3 seconds in each round
+		}})
 		p, neighbour := server.device("fast"), server.device("slow")
 		for range 3 {
 			start := time.Now()
@@ -91,20 +93,30 @@ func TestMessagesAreHeldBack(t *testing.T) {
 // TestFloodIsDisconnected: who does not stop is disconnected with 1008, and its
 // session ends with it.
 func TestFloodIsDisconnected(t *testing.T) {
-	for _, session := range []bool{false, true} {
-		t.Run(fmt.Sprintf("session %t", session), func(t *testing.T) {
+	for _, mode := range []string{"plain", "session", "resumed"} {
+		t.Run(mode, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
 				r := &recorder{}
 				server := startServer(t, &ServerOptions{
 					Handler: noTasks, Observer: r.observe, Limits: &Limits{MessageRate: 10, MaxDelay: 5 * time.Second},
 				})
 				p, result := server.connectResult()
-				if session {
-					p.send(offering("dev", "device", "", ""))
-					p.joined()
-				} else {
+				detached := 0
+				switch mode {
+				case "plain":
 					p.send(register("dev"))
 					p.expect(object{"type": "heartbeat"})
+				case "session":
+					p.send(offering("dev", "device", "", ""))
+					p.joined()
+				case "resumed":
+					p.send(offering("dev", "device", "", ""))
+					token, _ := p.joined()
+					p.tr.(transport.Aborter).Abort(errCut)
+					synctest.Wait()
+					p, detached = server.connect(), 1
+					p.send(offering("dev", "device", "", token))
+					p.joined()
 				}
 				start := time.Now()
 				go p.heartbeats(10_000)
@@ -124,6 +136,9 @@ func TestFloodIsDisconnected(t *testing.T) {
 					t.Errorf("Serve returned %v", err)
 				}
 				if e := r.of(EventDisconnected); len(e) != 1 || !errors.Is(e[0].Err, ErrRateExceeded) || e[0].ClientID != "dev" {
+					t.Errorf("observed %+v", e)
+				}
+				if e := r.of(EventDetached); len(e) != detached {
 					t.Errorf("observed %+v", e)
 				}
 				if n := len(server.Clients()); n != 0 {

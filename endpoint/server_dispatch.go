@@ -88,6 +88,10 @@ func (s *Server) Dispatch(ctx context.Context, r DispatchRequest) (*Dispatched, 
 	if task.SessionID == "" { // The reference's device names none.
 		task.SessionID = dispatch.SessionID
 	}
+	if err := checkTask(task); err != nil {
+		told := device.refuseFor(ctx, task, invalidID, err)
+		return nil, firstError(told, &DispatchError{ErrTaskRefused, invalidID})
+	}
 	taken := s.open(ctx, device, task)
 	err = device.answerTask(ctx, task, taken)
 	switch {

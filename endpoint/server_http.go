@@ -17,10 +17,8 @@ func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	if !ok {
 		return
 	}
-	s.mu.Lock()
-	err := s.full(addressIn(ctx))
-	s.mu.Unlock()
-	if err != nil {
+	address := s.addressOf(r)
+	if err := s.expect(address); err != nil {
 		s.events.observe(Event{Kind: EventRejected, Err: err})
 		s.setRetryAfter(w.Header())
 		code := http.StatusServiceUnavailable
@@ -30,13 +28,20 @@ func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		http.Error(w, "no room", code)
 		return
 	}
+	accepted := false
+	defer func() {
+		if !accepted { // Also if Accept panics.
+			s.dontExpect(address)
+		}
+	}()
 	t, err := s.options.Accept(w, r)
 	if err != nil {
 		s.events.observe(Event{Kind: EventRejected, Err: err})
 		s.logger.Info("connection not accepted", zap.Error(err))
 		return
 	}
-	if err := s.Serve(ctx, t); err != nil {
+	accepted = true
+	if err := s.Serve(withVisit(ctx, visit{address, true}), t); err != nil {
 		s.logger.Info("connection ended", zap.Error(err))
 	}
 }

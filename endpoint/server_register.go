@@ -39,7 +39,7 @@ func (c *client) enroll(ctx context.Context, registration *protocol.Registration
 		return c.rejected(c.server.turnAway(c.transport, err))
 	}
 	if text != "" {
-		return c.turnDown(ctx, registration, text, errors.New(text))
+		return c.turnDown(ctx, registration.Refuse, text, errors.New(text))
 	}
 	c.server.counted(c)
 	c.pace = newPace(c.server.options.Limits, c.evict)

@@ -75,6 +75,9 @@ type client struct {
 func (s *Server) Serve(ctx context.Context, t transport.Transport) error {
 	c, err := s.admit(ctx, t)
 	if err != nil {
+		if from := visitIn(ctx); from.counted {
+			s.dontExpect(from.address)
+		}
 		s.events.observe(Event{Kind: EventRejected, Err: err})
 		return s.turnAway(t, err)
 	}
@@ -112,6 +115,7 @@ func (s *Server) admit(ctx context.Context, t transport.Transport) (*client, err
 	if err != nil {
 		return nil, err
 	}
+	from := visitIn(ctx)
 	// What a client may leave out is known only when its identity is pinned,
 	// so messages are checked against their models alone, by the codec.
 	t, heard := hear(t)
@@ -125,7 +129,7 @@ func (s *Server) admit(ctx context.Context, t transport.Transport) (*client, err
 		proto:      proto,
 		heard:      heard,
 		principal:  principal,
-		address:    addressIn(ctx),
+		address:    from.address,
 		confirmed:  make(chan struct{}),
 		gone:       make(chan struct{}),
 		commanding: make(chan struct{}, 1),
@@ -133,10 +137,15 @@ func (s *Server) admit(ctx context.Context, t transport.Transport) (*client, err
 	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if err := s.full(c.address); err != nil {
+	if err := s.full(); err != nil {
 		return nil, err
 	}
-	s.unregistered.add(c.address)
+	if !from.counted {
+		if err := s.unregistered.tooMany(s.options.Limits, c.address); err != nil {
+			return nil, err
+		}
+		s.unregistered.add(c.address)
+	}
 	c.unregistered = true
 	c.living, c.evict = context.WithCancelCause(s.lifetime)
 	s.connections[c] = struct{}{}
@@ -151,16 +160,16 @@ func (s *Server) newProtocol(t transport.Transport) (*protocol.Server, error) {
 	})
 }
 
-// full returns why no further connection is taken from that address, or nil.
-// The server is locked.
-func (s *Server) full(address string) error {
+// full returns why no further connection is taken, or nil. The server is
+// locked.
+func (s *Server) full() error {
 	switch {
 	case s.draining && !s.awaiting():
 		return ErrServerClosed
 	case len(s.connections) >= s.options.MaxConnections && s.connected() >= s.options.MaxConnections:
 		return ErrTooManyConnections
 	default:
-		return s.unregistered.tooMany(s.options.Limits, address)
+		return nil
 	}
 }
 

@@ -141,7 +141,7 @@ func TestDemoInterrupted(t *testing.T) {
 				}
 			}}
 			var stderr bytes.Buffer
-			if code := run(ctx, []string{"demo", "--json"}, streams{strings.NewReader(""), out, &stderr}); code != exitInterrupted {
+			if code := run(ctx, []string{"demo", "--json"}, streams{in: strings.NewReader(""), out: out, err: &stderr}); code != exitInterrupted {
 				t.Errorf("exit code %d: %s", code, stderr.String())
 			}
 			list := events(t, out.String())
@@ -178,7 +178,7 @@ func (full) Write([]byte) (int, error) { return 0, errFull }
 // TestDemoCannotBeSeen: output that cannot be written is a failure.
 func TestDemoCannotBeSeen(t *testing.T) {
 	var stderr bytes.Buffer
-	code := run(context.Background(), []string{"demo"}, streams{strings.NewReader(""), full{}, &stderr})
+	code := run(context.Background(), []string{"demo"}, streams{in: strings.NewReader(""), out: full{}, err: &stderr})
 	if code != exitFailed || !strings.Contains(stderr.String(), errFull.Error()) {
 		t.Errorf("exit code %d: %s", code, stderr.String())
 	}

@@ -19,7 +19,7 @@ func aip(t *testing.T, in io.Reader, args ...string) (code int, out, err string)
 		in = strings.NewReader("")
 	}
 	var stdout, stderr bytes.Buffer
-	code = run(context.Background(), args, streams{in, &stdout, &stderr})
+	code = run(context.Background(), args, streams{in: in, out: &stdout, err: &stderr})
 	return code, stdout.String(), stderr.String()
 }
 

@@ -20,6 +20,7 @@ type report struct {
 	json     bool
 	terminal bool
 	start    time.Time
+	broken   chan struct{} // closed when something could not be written
 
 	mu    sync.Mutex
 	steps int
@@ -36,7 +37,7 @@ type field struct {
 func newReport(out io.Writer, json bool) *report {
 	file, isFile := out.(*os.File)
 	return &report{
-		out: out, json: json, start: time.Now(),
+		out: out, json: json, start: time.Now(), broken: make(chan struct{}),
 		terminal: isFile && !json && term.IsTerminal(int(file.Fd())),
 	}
 }
@@ -67,7 +68,7 @@ func (r *report) event(actor, event, text string, fields ...field) {
 
 // line prints a line to read. The report is locked.
 func (r *report) line(actor, text string) {
-	r.print("  %7.3fs  %-13s  %s\n", time.Since(r.start).Seconds(), actor, text)
+	r.print("  %7.3fs  %-13s  %s\n", time.Since(r.start).Seconds(), printable(actor, ""), printable(text, ""))
 }
 
 // progress reports how far a file has come: by a bar on a terminal, else by
@@ -132,7 +133,7 @@ func (r *report) writeJSON(event string, fields []field) {
 	elapsed, err := messages.NewValue(time.Since(r.start).Round(time.Microsecond).Seconds())
 	r.note(err)
 	object.Set("t", elapsed)
-	r.print("%s\n", object.Value())
+	r.print("%s\n", printable(object.Value().String(), ""))
 }
 
 func (r *report) print(format string, args ...any) {
@@ -141,8 +142,9 @@ func (r *report) print(format string, args ...any) {
 }
 
 func (r *report) note(err error) {
-	if r.err == nil {
+	if r.err == nil && err != nil {
 		r.err = err
+		close(r.broken)
 	}
 }
 

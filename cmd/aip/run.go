@@ -10,18 +10,13 @@ import (
 	"strings"
 )
 
-// The exit codes.
-const (
-	exitOK          = 0
-	exitFailed      = 1
-	exitUsage       = 2
-	exitInterrupted = 130
-)
-
-// streams are the standard streams of a run.
+// streams are what a run has of its process: the standard streams, and the
+// second interrupt. The first one ends the context of the run.
 type streams struct {
 	in       io.Reader
 	out, err io.Writer
+	// again is closed by the second interrupt; nil if there will be none.
+	again <-chan struct{}
 }
 
 // command is one word after "aip".
@@ -31,12 +26,16 @@ type command struct {
 }
 
 var commands = []command{
+	{"serve", "run a server, which sends the commands of a plan for each task", serveCommand},
+	{"device", "run a device with a tool for files and one for programs", deviceCommand},
+	{"task", "give a task to a device and print the result", taskCommand},
 	{"demo", "run a server, two devices and a constellation, and show what happens", demoCommand},
 	{"validate", "check messages and print them as the reference implementation writes them", validateCommand},
 	{"version", "print the version", versionCommand},
 }
 
-const helpHead = `aip shows AIP, the Agent Interaction Protocol, at work, and checks messages.
+const helpHead = `aip is AIP, the Agent Interaction Protocol, on the command line: a server, a
+device, a task, a demonstration, and a check of messages.
 
 usage: aip COMMAND [flags]
 
@@ -45,7 +44,14 @@ usage: aip COMMAND [flags]
 const helpTail = `
 "aip COMMAND --help" tells more about a command.
 
-exit codes: 0 success, 1 failure, 2 wrong usage, 130 interrupted
+To try it, in three terminals with the same AIP_TOKEN in their environment:
+
+  aip serve
+  aip device --url ws://127.0.0.1:5000/ws --id desk --allow echo
+  aip task --url ws://127.0.0.1:5000/ws --device desk "hello"
+
+exit codes: 0 success, 1 failure, 2 wrong usage, 130 interrupted; of commands
+that connect also 3 refused, 4 unreachable or lost, 5 timeout, 6 not authorised
 `
 
 // run runs a command line and returns its exit code.

@@ -45,12 +45,12 @@ func validateCommand(ctx context.Context, args []string, s streams) int {
 	name, check := *vectors, checkVector
 	switch {
 	case *vectors != "" && (*model != "" || flags.NArg() > 0):
-		return usageError(s, "--vectors goes with nothing else")
+		return misused(s, "validate", "--vectors goes with nothing else")
 	case *vectors != "":
 	case *model == "":
-		return usageError(s, "--model or --vectors is needed")
+		return misused(s, "validate", "--model or --vectors is needed")
 	case codec.NewModel(*model) == nil:
-		return usageError(s, fmt.Sprintf("there is no model %q; use one of %s", *model, strings.Join(codec.Models(), ", ")))
+		return misused(s, "validate", fmt.Sprintf("there is no model %q; use one of %s", *model, strings.Join(codec.Models(), ", ")))
 	default:
 		name = flags.Arg(0)
 		check = func(line []byte) (verdict, error) { return checkMessage(*model, line), nil }
@@ -71,11 +71,6 @@ func validateCommand(ctx context.Context, args []string, s streams) int {
 		return exitInterrupted
 	}
 	return exitOK
-}
-
-func usageError(s streams, text string) int {
-	fmt.Fprintf(s.err, "aip validate: %s\nrun \"aip validate --help\"\n", text)
-	return exitUsage
 }
 
 // validateFile checks the lines of the file name; "" and "-" are the standard

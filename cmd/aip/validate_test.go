@@ -98,7 +98,7 @@ func TestValidateConversation(t *testing.T) {
 	out, outWriter := io.Pipe()
 	code := make(chan int, 1)
 	go func() {
-		code <- run(context.Background(), []string{"validate", "--model", "Rect"}, streams{inReader, outWriter, io.Discard})
+		code <- run(context.Background(), []string{"validate", "--model", "Rect"}, streams{in: inReader, out: outWriter, err: io.Discard})
 	}()
 	answers := bufio.NewReader(out)
 	for range 3 {
@@ -123,7 +123,7 @@ func TestValidateInterrupted(t *testing.T) {
 	ctx, cancel := context.WithCancel(context.Background())
 	code := make(chan int, 1)
 	go func() {
-		code <- run(ctx, []string{"validate", "--model", "Rect"}, streams{reader, io.Discard, io.Discard})
+		code <- run(ctx, []string{"validate", "--model", "Rect"}, streams{in: reader, out: io.Discard, err: io.Discard})
 	}()
 	cancel()
 	if got := <-code; got != exitInterrupted {

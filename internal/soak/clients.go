@@ -148,7 +148,7 @@ func once(ctx context.Context, constellation *endpoint.Constellation, p plan) er
 		return err
 	}
 	_, err := constellation.Run(ctx, id, endpoint.TaskRequest{Request: "work"})
-	if rand.IntN(4) == 0 {
+	if rand.IntN(8) > 0 { // Some connections are kept.
 		_ = constellation.Disconnect(id) // It may be gone already.
 	}
 	return err
