@@ -21,6 +21,9 @@ happens. They connect to ws://HOST:PORT/ws and show the token, which has to be
 in the environment as AIP_TOKEN, or given as --token, where others can read it.
 There is no TLS: beyond the loopback, put a proxy in front that has it.
 
+The HTTP API is below http://HOST:PORT/api/ (clients, health, dispatch,
+task_result) and asks for the token as X-API-Key.
+
 For each task it sends the device the commands of a plan, one after the other,
 up to the first that fails. The results are the result of the task. The plan is
 a YAML file; this is the default:
@@ -103,6 +106,7 @@ func serve(ctx context.Context, r *report, o serving) error {
 	}
 	mux := http.NewServeMux()
 	mux.Handle("/ws", server)
+	mux.Handle("/api/", server.API())
 	web := &http.Server{
 		Handler: mux, ReadHeaderTimeout: 10 * time.Second, IdleTimeout: time.Minute, MaxHeaderBytes: 64 << 10,
 		ErrorLog: log.New(io.Discard, "", 0),
