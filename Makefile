@@ -13,6 +13,7 @@ FUZZTIME ?= 30s
 BENCH ?= .
 BENCHTIME ?= 1s
 COUNT ?= 1
+BENCHFLAGS ?=
 export PYTHON ?= python3
 
 MODULES := $(shell $(GO) list -m -f '{{.Dir}}')
@@ -98,7 +99,14 @@ cover: python ## measure the tests' coverage over all packages; writes coverage.
 	$(GO) tool cover -func=coverage.out | tail -n 1
 
 .PHONY: bench
-bench: ## run the benchmarks (BENCH, BENCHTIME, COUNT)
+bench: ## measure beside the peers (BENCHFLAGS); writes internal/bench/results.json and docs/performance.md
+	@mkdir -p '$(CURDIR)/bin'
+	$(GO) build -o '$(CURDIR)/bin/bench' ./internal/bench
+	GOEXPERIMENT=jsonv2 $(GO) build -o '$(CURDIR)/bin/jsonv2' ./internal/bench/jsonv2
+	bin/bench -jsonv2 bin/jsonv2 -results internal/bench/results.json -page docs/performance.md $(BENCHFLAGS)
+
+.PHONY: microbench
+microbench: ## run the benchmarks of the packages (BENCH, BENCHTIME, COUNT)
 	$(GO) test -run '^$$' -bench '$(BENCH)' -benchtime $(BENCHTIME) -count $(COUNT) -benchmem $(PACKAGES)
 
 .PHONY: fuzz

@@ -3,118 +3,199 @@ package main
 import (
 	"bytes"
 	"context"
-	"fmt"
+	"errors"
+	"os"
+	"path/filepath"
+	"regexp"
+	"slices"
 	"strings"
 	"testing"
-	"time"
 
-	"go.uber.org/goleak"
+	"github.com/aip-go/aip/internal/bench/peer"
+	"github.com/aip-go/aip/internal/bench/report"
 )
 
-func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
-
-// BenchmarkEcho measures one peer and size after the other; the command
-// measures them in turns.
-func BenchmarkEcho(b *testing.B) {
-	for _, size := range Sizes {
-		for _, peer := range Peers() {
-			b.Run(fmt.Sprintf("%d/%s", size, peer.Name), func(b *testing.B) {
-				link, err := Open(b.Context(), peer)
-				if err != nil {
-					b.Fatal(err)
-				}
-				message := bytes.Repeat([]byte("a"), size)
-				b.SetBytes(int64(2 * size))
-				b.ReportAllocs()
-				for b.Loop() {
-					if err := link.Echo(b.Context(), message); err != nil {
-						b.Fatal(err)
-					}
-				}
-				if err := link.Close(); err != nil {
-					b.Fatal(err)
-				}
-			})
+// TestEverythingIsMeasured takes the quick turns of every peer in everything
+// that is measured. A turn fails if a message is lost or comes back as another.
+func TestEverythingIsMeasured(t *testing.T) {
+	folder := t.TempDir()
+	c := command{
+		results: filepath.Join(folder, "results.json"),
+		page:    filepath.Join(folder, "performance.md"),
+	}
+	c.complete(true)
+	var out strings.Builder
+	if err := c.run(t.Context(), &out); err != nil {
+		t.Fatal(err)
+	}
+	results := read(t, c.results)
+	if !results.Quick {
+		t.Error("the results do not say that the run was a quick one")
+	}
+	for _, s := range wireScenarios() {
+		for _, p := range peer.All() {
+			if s.fits != nil && !s.fits(p) {
+				continue
+			}
+			for _, m := range s.measures {
+				expectFigures(t, results, m.Name, p.Name)
+			}
+		}
+	}
+	for _, measure := range []string{"json-heartbeat-encode", "json-raw-result-decode"} {
+		for _, name := range []string{"encoding/json", "goccy", "sonic", "easyjson", "aip codec"} {
+			expectFigures(t, results, measure, name)
+		}
+	}
+	page, err := os.ReadFile(c.page)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, m := range results.Measures {
+		if !strings.Contains(string(page), "### "+m.Title+"\n") || !strings.Contains(out.String(), m.Title) {
+			t.Errorf("%s is missing from the page or the output", m.Name)
+		}
+		svg, err := os.ReadFile(filepath.Join(folder, "performance", m.Name+".svg"))
+		if m.Minor {
+			continue
+		}
+		if err != nil || !bytes.Contains(svg, []byte("<svg")) || !strings.Contains(string(page), "(performance/"+m.Name+".svg)") {
+			t.Errorf("%s has no plot: %v", m.Name, err)
 		}
 	}
 }
 
-func TestEveryPeerEchoes(t *testing.T) {
-	for _, peer := range Peers() {
-		t.Run(peer.Name, func(t *testing.T) {
-			link, err := Open(t.Context(), peer)
-			if err != nil {
-				t.Fatal(err)
+func read(t *testing.T, path string) *report.Results {
+	t.Helper()
+	data, err := os.ReadFile(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	results, err := report.Parse(data)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return results
+}
+
+func expectFigures(t *testing.T, results *report.Results, measure, name string) {
+	t.Helper()
+	figures := results.Find(measure, name)
+	if len(figures) != quickPlan.Rounds {
+		t.Errorf("%s of %s has the figures %v, want one per round", measure, name, figures)
+	}
+	for _, figure := range figures {
+		// What is counted can be nothing, and memory can shrink.
+		counted := strings.HasSuffix(measure, "-allocs") || strings.HasPrefix(measure, "idle-")
+		if figure <= 0 && !counted {
+			t.Errorf("%s of %s has the figure %v", measure, name, figure)
+		}
+	}
+}
+
+func TestPageFromResults(t *testing.T) {
+	folder := t.TempDir()
+	measured := command{results: filepath.Join(folder, "results.json"), page: filepath.Join(folder, "first.md")}
+	measured.selected = Selection{Peers: regexp.MustCompile("nhooyr|memory"), Measures: regexp.MustCompile("^echo-128$")}
+	measured.complete(true)
+	if err := measured.run(t.Context(), new(strings.Builder)); err != nil {
+		t.Fatal(err)
+	}
+	again := command{from: measured.results, results: filepath.Join(folder, "again.json"), page: filepath.Join(folder, "again", "first.md")}
+	if err := os.Mkdir(filepath.Dir(again.page), 0o755); err != nil {
+		t.Fatal(err)
+	}
+	if err := again.run(t.Context(), new(strings.Builder)); err != nil {
+		t.Fatal(err)
+	}
+	for _, pair := range [][2]string{
+		{measured.results, again.results},
+		{measured.page, again.page},
+		{filepath.Join(folder, "first", "echo-128.svg"), filepath.Join(folder, "again", "first", "echo-128.svg")},
+	} {
+		first, err := os.ReadFile(pair[0])
+		if err != nil {
+			t.Fatal(err)
+		}
+		second, err := os.ReadFile(pair[1])
+		if err != nil {
+			t.Fatal(err)
+		}
+		if !bytes.Equal(first, second) {
+			t.Errorf("%s is written in two ways", filepath.Base(pair[0]))
+		}
+	}
+}
+
+func TestTurnsAreTakenInTurns(t *testing.T) {
+	var order []string
+	contestants := make([]contestant, 3)
+	for i, name := range []string{"a", "b", "c"} {
+		contestants[i] = contestant{name, i == 0, func(context.Context) ([]float64, error) {
+			order = append(order, name)
+			return []float64{float64(len(order)), 10 * float64(len(order))}, nil
+		}}
+	}
+	measures := []report.Measure{{Name: "first"}, {Name: "second"}}
+	series, err := takeTurns(t.Context(), 2, measures, contestants)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if got := strings.Join(order, ""); got != "abcbca" {
+		t.Errorf("the turns were %s, want abcbca", got)
+	}
+	if len(series) != 6 {
+		t.Fatalf("%d series, want one per measure and contestant", len(series))
+	}
+	a := series[3]
+	if a.Measure != "second" || a.Peer != "a" || !a.Ours || !slices.Equal(a.Values, []float64{10, 60}) {
+		t.Errorf("the second measure of a is %+v", a)
+	}
+}
+
+func TestFailuresAreReported(t *testing.T) {
+	broken := errors.New("broken")
+	measures := []report.Measure{{Name: "echo"}}
+	for name, take := range map[string]func(context.Context) ([]float64, error){
+		"error":   func(context.Context) ([]float64, error) { return nil, broken },
+		"figures": func(context.Context) ([]float64, error) { return []float64{1, 2}, nil },
+	} {
+		t.Run(name, func(t *testing.T) {
+			_, err := takeTurns(t.Context(), 1, measures, []contestant{{"p", false, take}})
+			if err == nil || !strings.HasPrefix(err.Error(), "p, echo: ") {
+				t.Errorf("got the error %v", err)
 			}
-			for _, size := range Sizes {
-				message := bytes.Repeat([]byte("é"), size/2)
-				if err := link.conn.Send(t.Context(), message); err != nil {
-					t.Fatal(err)
-				}
-				answer, err := link.conn.Receive(t.Context())
-				if err != nil {
-					t.Fatal(err)
-				}
-				if !bytes.Equal(answer, message) {
-					t.Errorf("another message of %d bytes came back, of %d", len(answer), size)
-				}
-			}
-			if err := link.Close(); err != nil {
-				t.Error(err)
+			if name == "error" && !errors.Is(err, broken) {
+				t.Errorf("the error %v does not say why", err)
 			}
 		})
 	}
 }
 
-func TestMeasure(t *testing.T) {
-	peers := Peers()
-	rows, err := Measure(t.Context(), peers, Plan{Sizes: []int{128, 1024}, Rounds: 2, Turn: time.Nanosecond})
-	if err != nil {
-		t.Fatal(err)
-	}
-	if len(rows) != 2*len(peers) {
-		t.Fatalf("%d rows, want one per peer and size", len(rows))
-	}
-	for i, row := range rows {
-		if row.Peer != peers[i%len(peers)].Name || row.Time <= 0 || row.Ratio <= 0 {
-			t.Errorf("row %d is %+v", i, row)
-		}
-		if row.Peer == peers[0].Name && row.Ratio != 1 {
-			t.Errorf("the first peer's ratio to itself is %v", row.Ratio)
-		}
-	}
-}
-
-func TestMeasureReportsAPeerThatFails(t *testing.T) {
-	working := Peers()[0]
-	broken := Peer{
-		Name: "broken",
-		Dial: func(context.Context, string) (Conn, error) { return nil, context.DeadlineExceeded },
-		Echo: working.Echo,
-	}
-	_, err := Measure(t.Context(), []Peer{working, broken}, Plan{Sizes: []int{1}, Rounds: 1})
-	if err == nil || !strings.HasPrefix(err.Error(), "broken: ") {
+func TestATurnEndsWithItsContext(t *testing.T) {
+	ctx, cancel := context.WithCancel(t.Context())
+	release := make(chan struct{})
+	defer close(release)
+	_, err := inTime(ctx, func(context.Context) ([]float64, error) {
+		cancel()
+		<-release
+		return nil, nil
+	})
+	if !errors.Is(err, context.Canceled) {
 		t.Errorf("got the error %v", err)
 	}
 }
 
-func TestMedian(t *testing.T) {
-	same := func(f float64) float64 { return f }
-	if got := median([]float64{9, 1, 4}, same); got != 4 {
-		t.Errorf("the median of three is %v", got)
-	}
-	if got := median([]float64{9, 1, 4, 2}, same); got != 3 {
-		t.Errorf("the median of four is %v", got)
+func TestDigits(t *testing.T) {
+	for given, want := range map[float64]float64{0: 0, 123456: 123460, -0.00123456: -0.0012346, 1: 1} {
+		if got := digits(given); got != want {
+			t.Errorf("%v becomes %v, want %v", given, got, want)
+		}
 	}
 }
 
-func TestPrint(t *testing.T) {
-	var out strings.Builder
-	err := Print(&out, []Row{{Peer: "a", Size: 128, Time: 12345, Allocs: 2.04, Bytes: 99.6, Ratio: 1.125}})
-	if err != nil {
-		t.Fatal(err)
-	}
-	if got, want := out.String(), "| 128 | a | 12.35µs | 1.12 | 2.0 | 100 |\n"; !strings.HasSuffix(got, want) {
-		t.Errorf("got %q, want it to end with %q", got, want)
+func TestServeRefusesAnUnknownPeer(t *testing.T) {
+	if err := serve("nobody", strings.NewReader(""), new(strings.Builder)); err == nil {
+		t.Error("it serves a peer that does not exist")
 	}
 }

@@ -1,9 +1,14 @@
-// Command bench measures the WebSocket transport beside plain loops on the
-// WebSocket libraries of Go: the time and the allocations of an echo between
-// two sides in this process, over loopback TCP. It prints medians, and ratios
-// to the plain loop on the transport's own engine, from one run:
+// Command bench measures the SDK beside its peers: the transport beside other
+// ways to send messages, in two processes over the loopback, and the codec
+// beside other ways to read and write JSON. It prints medians, and ratios to a
+// baseline from the same rounds:
 //
-//	go run ./internal/bench
+//	go run ./internal/bench -quick
+//	go run ./internal/bench -measures echo -peers 'aip|nhooyr'
+//
+// With -results it writes every figure to a file, and with -page the page and
+// its plots, which with -from are made of an earlier file. "make bench" does
+// all of it.
 //
 // It is a module of its own, so that the libraries it compares with stay out
 // of the root module.
@@ -15,34 +20,50 @@ import (
 	"fmt"
 	"os"
 	"os/signal"
-	"time"
+	"regexp"
+	"runtime"
 )
 
 func main() {
-	var plan Plan
-	flag.IntVar(&plan.Rounds, "rounds", 21, "turns per peer and size")
-	flag.DurationVar(&plan.Turn, "turn", 100*time.Millisecond, "how long a turn lasts at least")
+	if name := os.Getenv(serveVariable); name != "" {
+		exit(serve(name, os.Stdin, os.Stdout))
+	}
+	var c command
+	quick := flag.Bool("quick", false, "measure just enough to show that everything works")
+	flag.IntVar(&c.plan.Rounds, "rounds", 0, "turns per peer and measure (default 7)")
+	flag.DurationVar(&c.plan.Turn, "turn", 0, "how long a turn lasts (default 200ms)")
+	flag.Func("peers", "measure the peers whose names match this regular `expression`", pattern(&c.selected.Peers))
+	flag.Func("measures", "take the measures whose names match this regular `expression`", pattern(&c.selected.Measures))
+	flag.StringVar(&c.results, "results", "", "write all figures to this JSON `file`")
+	flag.StringVar(&c.from, "from", "", "measure nothing, take the figures of this `file`")
+	flag.StringVar(&c.page, "page", "", "write the page to this Markdown `file`, and the plots to the folder of its name beside it")
+	flag.StringVar(&c.notes, "notes", "", "end the page with the Markdown of this `file`")
+	flag.StringVar(&c.jsonv2, "jsonv2", "", "measure encoding/json/v2 with this `program`, which is ./jsonv2 built with GOEXPERIMENT=jsonv2")
+	flag.StringVar(&c.profiles, "profiles", "", "write profiles of the clients' process to this `folder`")
 	flag.Parse()
-	plan.Sizes = Sizes
-	if plan.Rounds < 1 || flag.NArg() != 0 {
+	if flag.NArg() != 0 || c.plan.Rounds < 0 || c.plan.Turn < 0 {
 		flag.Usage()
 		os.Exit(2)
 	}
-	if err := run(plan); err != nil {
+	c.complete(*quick)
+	runtime.GOMAXPROCS(maxProcs)
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt)
+	defer stop()
+	exit(c.run(ctx, os.Stdout))
+}
+
+// pattern returns a flag's function that compiles a regular expression.
+func pattern(into **regexp.Regexp) func(string) error {
+	return func(s string) (err error) {
+		*into, err = regexp.Compile(s)
+		return err
+	}
+}
+
+func exit(err error) {
+	if err != nil {
 		fmt.Fprintln(os.Stderr, "bench:", err)
 		os.Exit(1)
 	}
+	os.Exit(0)
 }
-
-func run(plan Plan) error {
-	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt)
-	defer stop()
-	rows, err := Measure(ctx, Peers(), plan)
-	if err != nil {
-		return err
-	}
-	return Print(os.Stdout, rows)
-}
-
-// Sizes are the message sizes that are measured, in bytes.
-var Sizes = []int{128, 1 << 10, 64 << 10, 1 << 20}

@@ -22,6 +22,18 @@ const (
 
 	progressbar = "github.com/schollz/progressbar/v3"
 
+	gws        = "github.com/lxzan/gws"
+	gobwas     = "github.com/gobwas/ws"
+	grpc       = "google.golang.org/grpc"
+	protobuf   = "google.golang.org/protobuf"
+	quic       = "github.com/quic-go/quic-go"
+	nats       = "github.com/nats-io/nats.go"
+	natsServer = "github.com/nats-io/nats-server/v2"
+	goccy      = "github.com/goccy/go-json"
+	sonic      = "github.com/bytedance/sonic"
+	easyjson   = "github.com/mailru/easyjson"
+	gonumPlot  = "gonum.org/v1/plot"
+
 	yaml = "go.yaml.in/yaml/v3"
 	term = "golang.org/x/term"
 )
@@ -141,10 +153,46 @@ var Rules = []Rule{
 		Allows:  []string{"messages", "transport", "transport/websocket", "protocol", "resilience", "endpoint"},
 	},
 	{
+		Package: "internal/bench/jsoncase/parsed",
+		Why:     "the messages to measure by are written as their peers want them",
+		Modules: []string{easyjson},
+		Exposes: []string{easyjson},
+	},
+	{
+		Package: "internal/bench/jsoncase/raw",
+		Why:     "the messages to measure by are written as their peers want them",
+		Modules: []string{easyjson},
+		Exposes: []string{easyjson},
+	},
+	{
+		Package: "internal/bench/jsoncase",
+		Why:     "what takes the measurements of JSON goes into a program without the peers, too",
+		Allows:  []string{"internal/bench/jsoncase/parsed", "internal/bench/jsoncase/raw"},
+	},
+	{
+		Package: "internal/bench/jsonv2",
+		Why:     "a program of its own, as it is built with an experiment of Go",
+		Allows:  []string{"internal/bench/jsoncase"},
+	},
+	{
+		Package: "internal/bench/peer",
+		Why:     "a module of its own, so that peers to measure against stay out of the root module",
+		Allows:  []string{"messages", "transport", "transport/websocket", "protocol", "resilience"},
+		Modules: []string{nhooyr, coder, gorilla, gws, gobwas, grpc, protobuf, quic, nats, natsServer},
+	},
+	{
+		Package: "internal/bench/report",
+		Why:     "figures are written without knowing what was measured",
+		Modules: []string{gonumPlot},
+	},
+	{
 		Package: "internal/bench",
 		Why:     "a module of its own, so that peers to measure against stay out of the root module",
-		Allows:  []string{"transport", "transport/websocket"},
-		Modules: []string{nhooyr, coder, gorilla},
+		Allows: []string{
+			"messages", "codec", "transport", "transport/websocket", "protocol", "endpoint",
+			"internal/bench/jsoncase", "internal/bench/peer", "internal/bench/report",
+		},
+		Modules: []string{goccy, sonic, easyjson},
 	},
 	{
 		Package: "cmd/aip",
