@@ -151,6 +151,7 @@ func (r *linkRun) attempt(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
+	t = identify(t)
 	err = r.open(ctx, t)
 	if err == nil {
 		return nil

@@ -118,6 +118,10 @@ func (r *Resumer) Confirm(ctx context.Context, t transport.Transport, registrati
 	if s == nil {
 		return nil, registration.Confirm(ctx)
 	}
+	// A client that is told of its session may come back on another connection
+	// before this one serves it.
+	s.handshake.wait()
+	defer s.handshake.leave()
 	token := newToken()
 	if err := s.session.forget(SessionState{Token: token, Epoch: r.o.Epoch, Owner: s.owner}, nil); err != nil {
 		s.end(err)
@@ -143,7 +147,7 @@ func (r *Resumer) newSession(registration *protocol.Registration, owner string, 
 	}
 	s := &Session{
 		resumer: r, identity: identityOf(registration), owner: owner, session: core,
-		grace: min(r.o.Grace, ofSeconds(offer.MaxS)), ended: make(chan struct{}),
+		grace: min(r.o.Grace, ofSeconds(offer.MaxS)), ended: make(chan struct{}), handshake: make(turnstile, 1),
 	}
 	moveTo(&s.machine, transport.Connecting)
 	r.mu.Lock()

@@ -30,7 +30,7 @@ type Session struct {
 	machine  transport.Machine
 	grace    time.Duration
 
-	handshake sync.Mutex // held by who answers a registration
+	handshake turnstile // held by who answers a registration
 	ending    sync.Once
 	closing   sync.Once
 	ended     chan struct{} // closed when a close is done
@@ -65,8 +65,10 @@ var ErrReplaced = errors.New("resilience: replaced by a newer connection of the 
 // Other errors are those of [protocol.Registration.ConfirmWith]; the session
 // waits for the client to try again.
 func (s *Session) Resume(ctx context.Context, t transport.Transport, registration *protocol.Registration) error {
-	s.handshake.Lock()
-	defer s.handshake.Unlock()
+	if err := s.handshake.enter(ctx); err != nil {
+		return err
+	}
+	defer s.handshake.leave()
 	offer := readOffer(registration.Message)
 	if offer == nil || !s.knows(offer.Previous) || !s.session.canResume(offer.Received) {
 		return ErrSessionLost
@@ -129,6 +131,7 @@ func (s *Session) serve(t transport.Transport, rx uint64) error {
 	}
 	limit := s.readLimit
 	s.mu.Unlock()
+	t = identify(t)
 	if limit > 0 {
 		setReadLimit(t, limit)
 	}
@@ -151,8 +154,8 @@ func (s *Session) watch(t transport.Transport) {
 	if cause == nil && s.session.attached(t) {
 		_, cause = t.Receive(s.session.lifetime)
 	}
-	s.handshake.Lock()
-	defer s.handshake.Unlock()
+	s.handshake.wait()
+	defer s.handshake.leave()
 	if !s.session.detach(t) {
 		return // It was replaced, or the session has ended.
 	}
@@ -181,8 +184,8 @@ func (s *Session) wait(cause error) {
 	}
 	var timer *time.Timer
 	timer = time.AfterFunc(s.grace, func() {
-		s.handshake.Lock()
-		defer s.handshake.Unlock()
+		s.handshake.wait()
+		defer s.handshake.leave()
 		s.mu.Lock()
 		due := s.timer == timer // The client has not come back meanwhile.
 		s.mu.Unlock()
@@ -258,7 +261,7 @@ func (s *Session) CloseWith(code transport.StatusCode, reason string) error {
 	s.closing.Do(func() {
 		s.session.refuse()
 		s.resumer.remove(s)
-		s.handshake.Lock()
+		s.handshake.wait()
 		t, current := s.session.current()
 		if current == nil {
 			ctx, cancel := context.WithTimeout(context.Background(), farewell)
@@ -273,7 +276,7 @@ func (s *Session) CloseWith(code transport.StatusCode, reason string) error {
 		if !failed {
 			moveTo(&s.machine, transport.Disconnected)
 		}
-		s.handshake.Unlock()
+		s.handshake.leave()
 		s.watchers.Wait()
 		s.session.work.Wait()
 		close(s.ended)
