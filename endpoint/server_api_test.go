@@ -89,17 +89,18 @@ func TestDispatchRefused(t *testing.T) {
 		device := server.device("dev")
 		server.constellation("con", "dev")
 		for body, want := range map[string]int{
-			`{"client_id":"","request":"  "}`:                              http.StatusBadRequest,
-			`{"client_id":"","request":"work"}`:                            http.StatusBadRequest,
-			`{"client_id":"dev","request":"work","task_name":""}`:          http.StatusBadRequest,
-			`{"client_id":"dev","request":"work","task_name":"../../etc"}`: http.StatusBadRequest,
-			`{"client_id":"dev","request":"work","task_name":".hidden"}`:   http.StatusBadRequest,
-			`{"client_id":"dev","request":"work","task_name":7}`:           http.StatusUnprocessableEntity,
-			`{"client_id":"none","request":"work"}`:                        http.StatusNotFound,
-			`{"client_id":"con","request":"work"}`:                         http.StatusNotFound,
-			`[]`:                                                           http.StatusUnprocessableEntity,
-			`null`:                                                         http.StatusUnprocessableEntity,
-			``:                                                             http.StatusUnprocessableEntity,
+			`{"client_id":"","request":"  "}`:                                                               http.StatusBadRequest,
+			`{"client_id":"","request":"work"}`:                                                             http.StatusBadRequest,
+			`{"client_id":"dev","request":"work","task_name":""}`:                                           http.StatusBadRequest,
+			`{"client_id":"dev","request":"work","task_name":"../../etc"}`:                                  http.StatusBadRequest,
+			`{"client_id":"dev","request":"work","task_name":".hidden"}`:                                    http.StatusBadRequest,
+			`{"client_id":"dev","request":"work","task_name":"` + strings.Repeat("x", maxTaskName+1) + `"}`: http.StatusBadRequest,
+			`{"client_id":"dev","request":"work","task_name":7}`:                                            http.StatusUnprocessableEntity,
+			`{"client_id":"none","request":"work"}`:                                                         http.StatusNotFound,
+			`{"client_id":"con","request":"work"}`:                                                          http.StatusNotFound,
+			`[]`:                                                                                            http.StatusUnprocessableEntity,
+			`null`:                                                                                          http.StatusUnprocessableEntity,
+			``:                                                                                              http.StatusUnprocessableEntity,
 			`{"client_id":"dev","request":"` + strings.Repeat("x", maxAPIBody) + `"}`: http.StatusRequestEntityTooLarge,
 		} {
 			code, m := server.call("POST", "/api/dispatch", body)

@@ -18,8 +18,8 @@ type DispatchRequest struct {
 	DeviceID string
 	// Request says in words what to do. It is required.
 	Request string
-	// TaskName names the task: letters, digits, dots, underscores and dashes,
-	// and no dot at the beginning. "" means a fresh one.
+	// TaskName names the task: at most 200 letters, digits, dots, underscores and
+	// dashes, and no dot at the beginning. "" means a fresh one.
 	TaskName string
 }
 
@@ -63,7 +63,7 @@ func (s *Server) Dispatch(ctx context.Context, r DispatchRequest) (*Dispatched, 
 		return nil, &DispatchError{ErrInvalidDispatch, "Empty task content"}
 	case r.DeviceID == "":
 		return nil, &DispatchError{ErrInvalidDispatch, "Empty client ID"}
-	case r.TaskName != "" && !taskNamePattern.MatchString(r.TaskName):
+	case r.TaskName != "" && (len(r.TaskName) > maxTaskName || !taskNamePattern.MatchString(r.TaskName)):
 		return nil, &DispatchError{ErrInvalidDispatch, "Invalid task_name"}
 	}
 	s.mu.Lock()
