@@ -103,7 +103,7 @@ bench: ## measure beside the peers (BENCHFLAGS); writes internal/bench/results.j
 	@mkdir -p '$(CURDIR)/bin'
 	$(GO) build -o '$(CURDIR)/bin/bench' ./internal/bench
 	GOEXPERIMENT=jsonv2 $(GO) build -o '$(CURDIR)/bin/jsonv2' ./internal/bench/jsonv2
-	bin/bench -jsonv2 bin/jsonv2 -results internal/bench/results.json -page docs/performance.md $(BENCHFLAGS)
+	bin/bench -jsonv2 bin/jsonv2 -results internal/bench/results.json -page docs/performance.md -notes internal/bench/notes.md $(BENCHFLAGS)
 
 .PHONY: microbench
 microbench: ## run the benchmarks of the packages (BENCH, BENCHTIME, COUNT)
