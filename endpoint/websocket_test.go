@@ -20,6 +20,7 @@ import (
 
 	"github.com/aip-go/aip/messages"
 	"github.com/aip-go/aip/transport"
+	"github.com/aip-go/aip/transport/websocket"
 )
 
 // overHTTP serves s at /ws of a real HTTP server and returns its URL.
@@ -117,7 +118,8 @@ func TestForbidden(t *testing.T) {
 			t.Fatal(err)
 		}
 		err = device.Run(context.Background())
-		if err == nil || !strings.Contains(err.Error(), "403") || transport.Retryable(err) {
+		var refused *websocket.HandshakeError
+		if !errors.As(err, &refused) || refused.StatusCode != http.StatusForbidden || transport.Retryable(err) {
 			t.Errorf("token %q: Run returned %v", token, err)
 		}
 		if len(token) > 3 && strings.Contains(err.Error(), token) {
