@@ -15,6 +15,7 @@ import (
 
 	"github.com/aip-go/aip/endpoint"
 	"github.com/aip-go/aip/messages"
+	"github.com/aip-go/aip/resilience"
 )
 
 // usage is what the process holds at a moment.
@@ -57,11 +58,17 @@ func (c *counts) observe(e endpoint.Event) {
 	}
 }
 
+// grace is how long a client that was cut may stay away: longer than its
+// strategy waits, shorter than the server waits for tasks at its end. A device
+// that is stopped while it is away takes no leave, and its task lasts as long.
+const grace = 15 * time.Second
+
 // serve is the server's process.
 func serve(ctx context.Context, p plan) error {
 	var seen counts
 	server, err := endpoint.NewServer(&endpoint.ServerOptions{
 		Observer: seen.observe,
+		Resume:   &resilience.ResumerOptions{Grace: grace},
 		Handler: func(ctx context.Context, task *endpoint.Task) (any, error) {
 			for range 3 {
 				if _, err := task.Do(ctx, messages.Command{ToolName: "work", ToolType: messages.ToolAction}); err != nil {
@@ -112,7 +119,7 @@ func serve(ctx context.Context, p plan) error {
 		}
 	}
 	// Clients that were cut and did not come back are gone after their grace.
-	closing, cancel := context.WithTimeout(context.Background(), time.Minute)
+	closing, cancel := context.WithTimeout(context.Background(), grace+time.Minute)
 	defer cancel()
 	if err := errors.Join(server.Shutdown(closing), web.Shutdown(closing)); err != nil {
 		return err
