@@ -28,8 +28,9 @@ type conn struct {
 	url     string        // without credentials; empty unless this side dialled
 	remote  net.Addr      // nil when it is not known
 	link    adapters.Conn
-	gate    *gate  // the stream beneath link; nil when that is out of reach
-	watch   *watch // over the writes
+	gate    *gate        // the stream beneath link; nil when that is out of reach
+	watch   *watch       // over the writes
+	frames  *frameReader // nil where the engine reads the messages
 
 	inbox  inbox
 	outbox outbox
@@ -66,6 +67,9 @@ func newConn(t *Transport, link adapters.Conn, gate *gate) *conn {
 	c.outbox.init(c)
 	if gate != nil {
 		gate.seen, gate.watch, gate.spawn = &c.seen, c.watch, c.spawn
+		if gate.framed = !c.Compression; gate.framed {
+			c.frames = &frameReader{gate: gate, client: gate.client, engine: link.NextReader}
+		}
 	}
 	return c
 }
@@ -174,6 +178,9 @@ func (c *conn) finish() {
 		doomed.Stop()
 	}
 	_ = c.link.CloseNow() // The connection is closed already.
+	if c.frames != nil {
+		c.frames.shrink()
+	}
 	c.alive.stop()
 	c.watch.close()
 	c.wg.Wait()

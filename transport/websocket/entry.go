@@ -23,9 +23,37 @@ type entry struct {
 	left bool
 	next *entry
 
-	mu     sync.Mutex // over the bytes, which the sender may take away
-	frames []transport.Frame
-	one    [1]transport.Frame
+	mu        sync.Mutex // over the bytes, which the sender may take away
+	frames    []transport.Frame
+	one       [1]transport.Frame
+	continues bool // a piece of the first of the frames was taken
+}
+
+// pieceSize returns the size of the next piece.
+func (e *entry) pieceSize() int {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	return min(len(e.frames[0].Data), maxFragment)
+}
+
+// writePiece writes the next piece as a frame and returns its size.
+func (e *entry) writePiece(g *gate) (n int, err error) {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	f := e.frames[0]
+	n = min(len(f.Data), maxFragment)
+	last := n == len(f.Data)
+	first, p := firstByte(f.Kind, e.continues, last), f.Data[:n]
+	if e.continues = !last; last {
+		e.frames = e.frames[1:]
+	} else {
+		e.frames[0].Data = f.Data[n:]
+	}
+	if e.alone && !g.client && n >= direct {
+		return 0, g.flushFrame(first, p)
+	}
+	g.writeFrame(first, p)
+	return n, nil
 }
 
 // piece takes up to maxFragment bytes out of the first message and reports
@@ -88,7 +116,7 @@ func (s *spares) get(frames []transport.Frame) *entry {
 func (s *spares) put(e *entry) {
 	if s.n < maxSpare {
 		e.size, e.alone, e.begun, e.err = 0, false, false, nil
-		e.frames, e.one[0] = nil, transport.Frame{}
+		e.frames, e.one[0], e.continues = nil, transport.Frame{}, false
 		e.next = s.first
 		s.first = e
 		s.n++

@@ -9,13 +9,16 @@ import (
 
 // Opcodes (RFC 6455 section 5.2). Those from opClose on are control frames.
 const (
-	opClose = 0x8
-	opPong  = 0xA
+	opContinuation = 0x0
+	opBinary       = 0x2
+	opClose        = 0x8
+	opPong         = 0xA
 )
 
 const (
 	opMask  = 0x0F
 	finBit  = 0x80
+	rsvBits = 0x70
 	maskBit = 0x80
 	// maxHeader is the longest header of a frame: two bytes, the length, the
 	// mask.

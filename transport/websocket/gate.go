@@ -23,19 +23,20 @@ const (
 var errCloseSent = errors.New("websocket: a close frame was sent before")
 
 // gate is the byte stream between an engine and the network. What the engine
-// writes is collected, whole frame by whole frame, and written to the network
-// by flush, so that
+// writes is collected, whole frame by whole frame, with the frames that this
+// package makes itself, and written to the network by flush, so that
 //
 //   - the engine never waits for the network: pongs cost it no time, and its
 //     own time limits never strike;
 //   - exactly one close frame is sent and nothing after it: what follows the
 //     first one is dropped, and this side's own is put between two frames of
 //     whatever message is being sent;
-//   - what several senders wrote goes out in one piece;
-//   - messages of the engine can be made fragments of one message.
+//   - what several senders wrote goes out in one piece.
 //
-// Reads go straight to the network; any byte that arrives is a sign of life. A
-// client's look for masked frames, which the engines do not mind.
+// Where messages are compressed the engine reads from the network; a client's
+// gate then looks for masked frames, which the engines do not mind. Else a
+// [frameReader] does, and the engine gets from it the control frames. Any byte
+// that arrives is a sign of life.
 type gate struct {
 	conn   io.ReadWriteCloser
 	client bool
@@ -49,12 +50,13 @@ type gate struct {
 	dead     chan struct{} // closed by kill
 
 	// Of Read, which one goroutine calls.
-	arrived frameParser
-	masked  bool // a masked frame arrived
+	framed  bool        // somebody else reads the network; Read has what is in feed
+	feed    []byte      // what the engine is to read next
+	arrived frameParser // unless it is framed
+	masked  bool        // a masked frame arrived
 
 	mu      sync.Mutex // held for moments only
 	frames  frameParser
-	part    part    // what the engine's messages are to become
 	buffer  *buffer // what was not written yet; nil when there is nothing
 	whole   int     // the bytes of the buffer that are whole frames
 	closing bool    // a close frame is in the buffer or was written
@@ -76,23 +78,34 @@ func newGate(conn io.ReadWriteCloser, client bool) *gate {
 // and io.ErrUnexpectedEOF in the last one if it is compressed.
 var errEnded = errors.New("websocket: the network connection has ended")
 
-// errMasked is a masked frame from a server (RFC 6455 section 5.1).
-var errMasked = errors.New("websocket: the server sent a masked frame")
-
-// Read reads from the network.
+// Read is the engine's: it reads from the network, or what it is fed.
 func (g *gate) Read(p []byte) (int, error) {
+	if g.framed {
+		if len(g.feed) == 0 {
+			return 0, errEnded
+		}
+		n := copy(p, g.feed)
+		g.feed = g.feed[n:]
+		return n, nil
+	}
 	if g.masked {
 		return 0, errMasked
 	}
-	n, err := g.conn.Read(p)
-	if n > 0 && !g.seen.Load() {
-		g.seen.Store(true)
-	}
+	n, err := g.receive(p)
 	if g.client {
 		if ok := g.unmasked(p[:n]); ok < n {
 			g.masked = true
 			return ok, errMasked
 		}
+	}
+	return n, err
+}
+
+// receive reads from the network.
+func (g *gate) receive(p []byte) (int, error) {
+	n, err := g.conn.Read(p)
+	if n > 0 && !g.seen.Load() {
+		g.seen.Store(true)
 	}
 	if err != nil {
 		g.mu.Lock()
@@ -134,37 +147,6 @@ func (g *gate) Write(p []byte) (int, error) {
 	return len(p), nil
 }
 
-// part is what a message of the engine is on the wire.
-type part int
-
-const (
-	wholeMessage part = iota
-	firstPart
-	middlePart
-	lastPart
-)
-
-// setPart says what becomes of the data that the engine writes from now on.
-func (g *gate) setPart(p part) {
-	g.mu.Lock()
-	defer g.mu.Unlock()
-	g.part = p
-}
-
-// mark makes the first byte of a frame of data that of a part.
-func (p part) mark(first byte) byte {
-	switch p {
-	case firstPart:
-		return first &^ finBit
-	case middlePart:
-		return first &^ (finBit | opMask)
-	case lastPart:
-		return first &^ opMask
-	default:
-		return first
-	}
-}
-
 // add adds bytes of a frame, the last ones if end is set, to the buffer.
 func (g *gate) add(some []byte, end bool) {
 	control := g.frames.isControl()
@@ -175,11 +157,7 @@ func (g *gate) add(some []byte, end bool) {
 	if g.buffer == nil {
 		g.buffer = getBuffer()
 	}
-	begins := len(g.buffer.b) == g.whole
 	g.buffer.b = append(g.buffer.b, some...)
-	if begins && !control {
-		g.buffer.b[g.whole] = g.part.mark(some[0])
-	}
 	if !end {
 		return
 	}

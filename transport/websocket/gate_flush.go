@@ -46,18 +46,26 @@ func (g *gate) enter() bool {
 
 func (g *gate) leave() { <-g.flushing }
 
-// writeOut writes the whole frames; the caller has the turn.
-func (g *gate) writeOut() error {
-	out := g.take()
+// writeOut writes the whole frames, and then a frame that is given in parts; the
+// caller has the turn.
+func (g *gate) writeOut(frame ...[]byte) error {
+	out, open := g.take()
 	if out != nil {
 		err := g.send(out.b)
 		out.free()
 		if err != nil {
 			g.fail(err)
+			frame = nil
+		}
+	}
+	if len(frame) > 0 && open {
+		if err := g.sendParts(frame); err != nil {
+			g.fail(err)
 		}
 	}
 	g.mu.Lock()
 	defer g.mu.Unlock()
+	g.dropped = g.dropped || len(frame) > 0 && !open
 	switch {
 	case g.killed:
 		return net.ErrClosed
@@ -71,14 +79,15 @@ func (g *gate) writeOut() error {
 }
 
 // take takes the whole frames out of the buffer, if there are any that can be
-// written.
-func (g *gate) take() *buffer {
+// written, and reports whether a frame of data may follow them.
+func (g *gate) take() (out *buffer, open bool) {
 	g.mu.Lock()
 	defer g.mu.Unlock()
+	open = !g.killed && g.sendErr == nil && !g.closing
 	if g.killed || g.sendErr != nil || g.whole == 0 {
-		return nil
+		return nil, open
 	}
-	out := g.buffer
+	out = g.buffer
 	g.buffer = nil
 	if rest := out.b[g.whole:]; len(rest) > 0 {
 		g.buffer = getBuffer()
@@ -86,7 +95,7 @@ func (g *gate) take() *buffer {
 	}
 	out.b = out.b[:g.whole]
 	g.whole = 0
-	return out
+	return out, open
 }
 
 // send writes to the network.
@@ -101,6 +110,14 @@ func (g *gate) send(b []byte) error {
 		b = b[n:]
 	}
 	return nil
+}
+
+// sendParts writes a frame to the network, in one go if that is possible.
+func (g *gate) sendParts(frame net.Buffers) error {
+	g.watch.start()
+	defer g.watch.stop()
+	_, err := frame.WriteTo(g.conn)
+	return err
 }
 
 // fail records that the network takes nothing more. What the peer sent before

@@ -5,11 +5,15 @@ import (
 	"errors"
 	"io"
 	"net"
+	"slices"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
+
+	"github.com/aip-go/aip/transport"
 )
 
 // wire is a network connection that keeps what is written.
@@ -171,23 +175,35 @@ func TestGateOwnClose(t *testing.T) {
 	}
 }
 
-func TestGateParts(t *testing.T) {
-	w := &wire{}
-	g, wait := newTestGate(w, false, 0, nil)
-	for _, p := range []part{firstPart, middlePart, lastPart, wholeMessage} {
-		g.setPart(p)
-		write(t, g, frame(text, false, []byte("x")))
-		write(t, g, frame(pong, false, nil)) // Control frames stay as they are.
+func TestGatePieces(t *testing.T) {
+	for _, pieces := range []string{"", "x", "xyz"} {
+		w := &wire{}
+		g, wait := newTestGate(w, false, 0, nil)
+		left := strings.Split(pieces, "")
+		next := func() ([]byte, bool, error) {
+			write(t, g, frame(pong, false, nil)) // Control frames come between.
+			p := left[0]
+			left = left[1:]
+			return []byte(p), len(left) == 0, nil
+		}
+		var first []byte
+		if len(left) > 0 {
+			first, left = []byte(left[0]), left[1:]
+		}
+		if err := errors.Join(g.writePieces(transport.Text, first, len(left) == 0, next), g.flush()); err != nil {
+			t.Error(err)
+		}
+		wait()
+		want := map[string][]byte{
+			"":    frame(text, false, nil),
+			"x":   frame(text, false, []byte("x")),
+			"xyz": slices.Concat(frame(1, false, []byte("x")), frame(pong, false, nil), frame(0, false, []byte("y")), frame(pong, false, nil), frame(cont, false, []byte("z"))),
+		}[pieces]
+		if !bytes.Equal(w.bytes(), want) {
+			t.Errorf("%q: wrote %x, want %x", pieces, w.bytes(), want)
+		}
+		g.kill()
 	}
-	wait()
-	want := ""
-	for _, first := range []byte{1, 0, cont, text} {
-		want += string(frame(first, false, []byte("x"))) + string(frame(pong, false, nil))
-	}
-	if string(w.bytes()) != want {
-		t.Errorf("wrote %x, want %x", w.bytes(), want)
-	}
-	g.kill()
 }
 
 func TestGateHoldsNothing(t *testing.T) {

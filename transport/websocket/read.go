@@ -41,7 +41,7 @@ func (c *conn) read() {
 
 // readMessage reads one message into the inbox.
 func (c *conn) readMessage() error {
-	kind, r, err := c.link.NextReader()
+	kind, r, err := c.nextReader()
 	if err != nil {
 		return err
 	}
@@ -53,6 +53,14 @@ func (c *conn) readMessage() error {
 	default:
 		return in.read()
 	}
+}
+
+// nextReader waits for the next message.
+func (c *conn) nextReader() (transport.Kind, io.Reader, error) {
+	if c.frames != nil {
+		return c.frames.NextReader()
+	}
+	return c.link.NextReader()
 }
 
 // incoming is the message that is being read.
@@ -69,13 +77,29 @@ type incoming struct {
 // read reads the message and puts it into the inbox: a small one whole, a large
 // one as a stream.
 func (in *incoming) read() error {
+	size := int64(unknown)
+	if in.c.frames != nil {
+		if n, known := in.c.frames.size(); known {
+			size = n
+		}
+	}
+	switch {
+	case in.limit > 0 && size > in.limit:
+		return errTooLarge
+	case size != unknown && size <= maxFragment:
+		data, err := in.fill(make([]byte, size))
+		if err == nil {
+			in.c.inbox.put(message{kind: in.kind, data: data})
+		}
+		return err
+	}
 	first := getBuffer()
-	if err := in.fill(first); err != nil {
+	if err := in.fillBuffer(first); err != nil {
 		first.free()
 		return err
 	}
 	if !in.end {
-		return in.stream(first)
+		return in.stream(first, size)
 	}
 	data := bytes.Clone(first.b)
 	first.free()
@@ -85,13 +109,13 @@ func (in *incoming) read() error {
 
 // stream puts the message into the inbox as a stream that begins with the
 // piece, and reads the rest.
-func (in *incoming) stream(first *buffer) error {
-	s := newInStream()
+func (in *incoming) stream(first *buffer, size int64) error {
+	s := newInStream(size)
 	s.put(in.c, first)
 	in.c.inbox.put(message{kind: in.kind, stream: s})
 	for !in.end {
 		piece := getBuffer()
-		if err := in.fill(piece); err != nil {
+		if err := in.fillBuffer(piece); err != nil {
 			piece.free()
 			return err
 		}
@@ -113,36 +137,44 @@ func (in *incoming) discard() error {
 	b := getBuffer()
 	defer b.free()
 	for !in.end {
-		b.b = b.b[:0]
-		if err := in.fill(b); err != nil {
+		if err := in.fillBuffer(b); err != nil {
 			return err
 		}
 	}
 	return nil
 }
 
-// fill reads up to maxFragment bytes of the message, or to its end, and checks
-// them.
-func (in *incoming) fill(to *buffer) error {
-	b := to.b[:0]
-	for len(b) < maxFragment && !in.end {
-		n, err := in.r.Read(b[len(b):maxFragment])
+// fillBuffer reads up to maxFragment bytes of the message, or to its end.
+func (in *incoming) fillBuffer(to *buffer) error {
+	b, err := in.fill(to.b[:maxFragment])
+	if err == nil {
+		to.b = b
+	}
+	return err
+}
+
+// fill reads until b is full, or to the message's end, and checks and returns
+// what it has read.
+func (in *incoming) fill(b []byte) ([]byte, error) {
+	n := 0
+	for (n < len(b) || len(b) == 0) && !in.end {
+		some, err := in.r.Read(b[n:])
 		in.c.seen.Store(true)
-		b = b[:len(b)+n]
-		in.size += int64(n)
+		n += some
+		in.size += int64(some)
 		in.end = err == io.EOF
 		switch {
 		case in.limit > 0 && in.size > in.limit:
-			return errTooLarge
+			return nil, errTooLarge
 		case err != nil && !in.end:
-			return err
+			return nil, err
 		}
 	}
-	to.b = b
+	b = b[:n]
 	if in.kind == transport.Text && (!in.text.add(b) || in.end && !in.text.complete()) {
-		return errNotText
+		return nil, errNotText
 	}
-	return nil
+	return b, nil
 }
 
 // readEnded ends the connection after the reader met an error.

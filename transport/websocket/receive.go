@@ -63,17 +63,34 @@ func (s *inStream) collect(ctx context.Context, c *conn) ([]byte, error) {
 		piece, err := s.take(c, ctx.Done())
 		switch err {
 		case nil:
-			s.begun = append(s.begun, piece)
+			s.collected(piece)
 		case errStopped:
 			return nil, ctx.Err()
 		case io.EOF:
 			defer s.forget()
+			if s.whole != nil {
+				return s.whole, nil
+			}
 			return join(s.begun), nil
 		default:
 			s.forget()
 			return nil, err
 		}
 	}
+}
+
+// collected adds a piece to what a receive has got. Where the size is known there
+// is never more memory than that; a peer gets it by sending the first piece.
+func (s *inStream) collected(piece *buffer) {
+	if s.size == unknown {
+		s.begun = append(s.begun, piece)
+		return
+	}
+	if s.whole == nil {
+		s.whole = make([]byte, 0, s.size)
+	}
+	s.whole = append(s.whole, piece.b...)
+	piece.free()
 }
 
 // join returns the bytes of the pieces in one slice of their size.

@@ -21,12 +21,19 @@ type inStream struct {
 	held   atomic.Int64 // bytes of the pieces
 	// unwanted is closed when nobody wants the rest.
 	unwanted chan struct{}
-	// begun are pieces that a cancelled receive took out.
+	// size is that of the whole message, or unknown.
+	size int64
+	// begun is what a receive took out and has not returned: of a message whose
+	// size is known the bytes, else the pieces.
 	begun []*buffer
+	whole []byte
 }
 
-func newInStream() *inStream {
-	return &inStream{pieces: make(chan *buffer, streamAhead), unwanted: make(chan struct{})}
+// unknown is the size of a message that has more than one frame.
+const unknown = -1
+
+func newInStream(size int64) *inStream {
+	return &inStream{size: size, pieces: make(chan *buffer, streamAhead), unwanted: make(chan struct{})}
 }
 
 // put adds a piece, and waits for room before that. It reports false when the
@@ -86,7 +93,7 @@ func (s *inStream) forget() {
 	for _, p := range s.begun {
 		p.free()
 	}
-	s.begun = nil
+	s.begun, s.whole = nil, nil
 }
 
 // incomplete returns the error for the reader of a message that the end of the
@@ -140,6 +147,10 @@ func (r *inReader) next() error {
 	}
 	if r.stream == nil {
 		return io.EOF
+	}
+	if whole := r.stream.whole; len(whole) > 0 {
+		r.rest, r.stream.whole = whole, nil
+		return nil
 	}
 	if begun := r.stream.begun; len(begun) > 0 {
 		r.piece, r.stream.begun = begun[0], begun[1:]

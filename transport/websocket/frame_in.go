@@ -1,0 +1,205 @@
+package websocket
+
+import (
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"io"
+
+	"github.com/aip-go/aip/transport"
+)
+
+// What a frame of the peer can be at fault for (RFC 6455 sections 5.1 to 5.5).
+var (
+	errMasked       = errors.New("websocket: the server sent a masked frame")
+	errUnmasked     = errors.New("websocket: the client sent a frame that is not masked")
+	errReservedBits = errors.New("websocket: reserved bits of a frame are set")
+	errLength       = errors.New("websocket: the length of a frame is not a number")
+	errNotBegun     = errors.New("websocket: a fragment of a message that was not begun")
+	errNotEnded     = errors.New("websocket: a message begins before the one before it has ended")
+	errControlSize  = errors.New("websocket: a control frame is longer than 125 bytes, or a fragment")
+)
+
+// violation returns the fault of the peer that err is.
+func violation(err error) error {
+	return &fault{transport.StatusProtocolError, "protocol error", &protocolError{err}}
+}
+
+const (
+	// smallRead is what a connection reads at once unless more arrives, and all
+	// that it holds for reading while nothing does. A control frame fits.
+	smallRead = 1 << 10
+	// maxControlPayload is that of a control frame.
+	maxControlPayload = 125
+)
+
+// frameReader reads the frames of the peer: messages for the inbox, and control
+// frames, which it hands to the engine. The engine would read the messages as
+// well, but at the price of two changes of goroutine for each of its reads. It
+// is for one goroutine.
+type frameReader struct {
+	gate   *gate
+	client bool
+	// engine reads what feed has for it.
+	engine func() (transport.Kind, io.Reader, error)
+
+	b     []byte // what was read and not taken, in large or small
+	small [smallRead]byte
+	large *buffer // nil while little arrives
+	full  bool    // the latest read took all there was room for
+	err   error   // of the network, after b
+
+	// Of the message that is being read.
+	left int64 // bytes of the frame
+	last bool  // it is the last frame
+	key  maskKey
+}
+
+// NextReader waits for the next message and returns its kind and a reader for
+// it, which is the frameReader itself, and must be read to its end.
+func (r *frameReader) NextReader() (transport.Kind, io.Reader, error) {
+	opcode, err := r.next()
+	if err == nil && opcode == opContinuation {
+		err = violation(errNotBegun)
+	}
+	return transport.Kind(opcode), r, err
+}
+
+// Read reads from the message. It returns io.EOF together with its last bytes,
+// or after them.
+func (r *frameReader) Read(p []byte) (int, error) {
+	for r.left == 0 {
+		if r.last {
+			return 0, io.EOF
+		}
+		opcode, err := r.next()
+		if err == nil && opcode != opContinuation {
+			err = violation(errNotEnded)
+		}
+		if err != nil {
+			return 0, err
+		}
+	}
+	p = p[:min(int64(len(p)), r.left)]
+	n := copy(p, r.b)
+	r.b = r.b[n:]
+	var err error
+	if n == 0 {
+		n, err = r.network(p)
+	}
+	if r.left -= int64(n); !r.client {
+		r.key = r.key.apply(p[:n])
+	}
+	if err == nil && r.left == 0 && r.last {
+		err = io.EOF
+	}
+	return n, err
+}
+
+// size returns how long the message is, if that is known: when it has one frame
+// only. It is to be asked before anything was read from it.
+func (r *frameReader) size() (n int64, known bool) { return r.left, r.last }
+
+// next reads the header of the next frame of data and returns its opcode.
+// Control frames before it are the engine's.
+func (r *frameReader) next() (opcode byte, err error) {
+	for {
+		if err := r.fill(2); err != nil {
+			return 0, err
+		}
+		size := headerSize(r.b[1])
+		if err := r.fill(size); err != nil {
+			return 0, err
+		}
+		header := r.b[:size]
+		opcode, masked := header[0]&opMask, header[1]&maskBit != 0
+		switch {
+		case masked && r.client:
+			return 0, violation(errMasked)
+		case !masked && !r.client:
+			return 0, violation(errUnmasked)
+		case opcode >= opClose:
+			if err := r.control(header); err != nil {
+				return 0, err
+			}
+			continue
+		case opcode > opBinary:
+			return 0, violation(fmt.Errorf("websocket: there is no opcode %d", opcode))
+		case header[0]&rsvBits != 0:
+			return 0, violation(errReservedBits)
+		case header[1]&^maskBit == 127 && header[2]&0x80 != 0:
+			return 0, violation(errLength)
+		}
+		r.last, r.left = header[0]&finBit != 0, payloadSize(header)
+		if masked {
+			r.key = maskKey(binary.LittleEndian.Uint32(header[size-4:]))
+		}
+		r.b = r.b[size:]
+		return opcode, nil
+	}
+}
+
+// control has the engine read a control frame.
+func (r *frameReader) control(header []byte) error {
+	n := payloadSize(header)
+	if n > maxControlPayload || header[0]&finBit == 0 {
+		return violation(errControlSize)
+	}
+	whole := len(header) + int(n)
+	if err := r.fill(whole); err != nil {
+		return err
+	}
+	// The engine reads until it has a message, so it gets one.
+	r.gate.feed = append(append(r.gate.feed[:0], r.b[:whole]...), finBit|opBinary, 0)
+	if !r.client {
+		r.gate.feed[len(r.gate.feed)-1] = maskBit
+		r.gate.feed = append(r.gate.feed, 0, 0, 0, 0)
+	}
+	r.b = r.b[whole:]
+	_, message, err := r.engine()
+	if err != nil {
+		return err
+	}
+	_, err = io.Copy(io.Discard, message)
+	return err
+}
+
+// fill reads until there are n bytes, at most smallRead.
+func (r *frameReader) fill(n int) error {
+	for len(r.b) < n {
+		if r.err != nil {
+			return r.err
+		}
+		if r.full && r.large == nil {
+			r.large = getBuffer()
+		}
+		room := r.small[:]
+		if r.full {
+			room = r.large.b[:bufferSize]
+		}
+		have := copy(room, r.b)
+		if !r.full {
+			r.shrink()
+		}
+		got, err := r.network(room[have:])
+		r.b, r.err = room[:have+got], err
+		r.full = len(r.b) == len(room)
+	}
+	return nil
+}
+
+// network reads from the network.
+func (r *frameReader) network(p []byte) (int, error) {
+	if r.err != nil {
+		return 0, r.err
+	}
+	return r.gate.receive(p)
+}
+
+// shrink gives back the large buffer, in which nothing is left.
+func (r *frameReader) shrink() {
+	if r.large != nil {
+		r.large.free()
+		r.large = nil
+	}
+}
