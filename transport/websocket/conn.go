@@ -38,6 +38,7 @@ type conn struct {
 	pings  pings
 	seen   atomic.Bool   // something arrived
 	held   atomic.Bool   // the reader waits for the program, not for the peer
+	burst  atomic.Int64  // messages that were sent since the latest one arrived
 	dying  sync.Once     // kill
 	ending chan struct{} // closed with the first cause of the end
 	over   chan struct{} // closed when everything has stopped
@@ -66,7 +67,7 @@ func newConn(t *Transport, link adapters.Conn, gate *gate) *conn {
 	c.inbox.init(c)
 	c.outbox.init(c)
 	if gate != nil {
-		gate.seen, gate.watch, gate.spawn = &c.seen, c.watch, c.spawn
+		gate.seen, gate.watch, gate.spawn, gate.failed = &c.seen, c.watch, c.spawn, c.unwritable
 		if gate.framed = !c.Compression; gate.framed {
 			c.frames = &frameReader{gate: gate, client: gate.client, engine: link.NextReader}
 		}
@@ -244,6 +245,10 @@ func asked(cause *transport.CloseError) bool {
 func (c *conn) backlog() transport.Backlog {
 	var b transport.Backlog
 	b.SendMessages, b.SendBytes = c.outbox.waiting()
+	if c.gate != nil {
+		messages, bytes := c.gate.waiting()
+		b.SendMessages, b.SendBytes = b.SendMessages+messages, b.SendBytes+bytes
+	}
 	b.ReceiveMessages, b.ReceiveBytes = c.inbox.waiting()
 	return b
 }

@@ -70,9 +70,13 @@ func (g *gate) writePieces(kind transport.Kind, p []byte, last bool, next func()
 func (g *gate) writeFrame(first byte, payload []byte) {
 	g.mu.Lock()
 	defer g.mu.Unlock()
-	if !g.open() {
-		return
+	if g.open() {
+		g.add(first, payload)
 	}
+}
+
+// add adds a frame of data to the buffer. The gate is locked and open.
+func (g *gate) add(first byte, payload []byte) {
 	if len(g.buffer.b) == g.whole {
 		g.buffer.b = appendFrame(g.buffer.b, g.client, first, payload)
 		g.whole = len(g.buffer.b)
@@ -82,6 +86,45 @@ func (g *gate) writeFrame(first byte, payload []byte) {
 	frame := appendFrame(nil, g.client, first, payload)
 	g.buffer.b = slices.Insert(g.buffer.b, g.whole, frame...)
 	g.whole += len(frame)
+}
+
+// writeSoon takes over small messages, if there is room for them, and has them
+// written by a goroutine if somebody writes already or the caller is in no
+// hurry. Otherwise it reports that the caller is to flush, also when the gate
+// takes nothing more, for the flush to tell why.
+func (g *gate) writeSoon(frames []transport.Frame, size int, hurry bool) (taken, flush bool) {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	if g.whole+size+len(frames)*maxHeader > maxFragment {
+		return false, false
+	}
+	if !g.open() {
+		return true, true
+	}
+	for _, f := range frames {
+		g.add(firstByte(f.Kind, false, true), f.Data)
+	}
+	g.messages += len(frames)
+	g.soon += int64(size)
+	if hurry && !g.kicked && len(g.flushing) == 0 {
+		return true, true
+	}
+	g.kick()
+	return true, !g.kicked
+}
+
+// busy reports whether somebody writes to the network, or is about to.
+func (g *gate) busy() bool {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	return g.kicked || len(g.flushing) > 0
+}
+
+// waiting returns what writeSoon took over and is not being written yet.
+func (g *gate) waiting() (messages int, bytes int64) {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	return g.messages, g.soon
 }
 
 // open reports whether a frame of data can still go out, and gets a buffer for

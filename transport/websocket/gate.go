@@ -45,6 +45,8 @@ type gate struct {
 	// spawn starts a goroutine that somebody waits for, unless it is too late
 	// for that.
 	spawn func(func()) bool
+	// failed is told the error of a write.
+	failed func(error)
 	// flushing is held by whoever writes to the network.
 	flushing chan struct{}
 	dead     chan struct{} // closed by kill
@@ -61,14 +63,18 @@ type gate struct {
 	whole   int     // the bytes of the buffer that are whole frames
 	closing bool    // a close frame is in the buffer or was written
 	dropped bool    // data was dropped because of that
-	kicked  bool    // a goroutine was started that has yet to take control frames
-	killed  bool
-	readErr error // the first error of the network
-	sendErr error
+	// messages and soon are how many messages of writeSoon there are in the
+	// buffer, and their bytes.
+	messages int
+	soon     int64
+	kicked   bool // a goroutine was started that has yet to take what it is to write
+	killed   bool
+	readErr  error // the first error of the network
+	sendErr  error
 }
 
-// newGate returns a gate to the network. The fields seen, watch and spawn must
-// be set before anything is written or read.
+// newGate returns a gate to the network. The fields seen, watch, spawn and failed
+// must be set before anything is written or read.
 func newGate(conn io.ReadWriteCloser, client bool) *gate {
 	return &gate{conn: conn, client: client, flushing: make(chan struct{}, 1), dead: make(chan struct{})}
 }
@@ -141,14 +147,15 @@ func (g *gate) Write(p []byte) (int, error) {
 	}
 	for rest := p; len(rest) > 0; {
 		n, end := g.frames.next(rest)
-		g.add(rest[:n], end)
+		g.addSome(rest[:n], end)
 		rest = rest[n:]
 	}
 	return len(p), nil
 }
 
-// add adds bytes of a frame, the last ones if end is set, to the buffer.
-func (g *gate) add(some []byte, end bool) {
+// addSome adds bytes of a frame of the engine's, the last ones if end is set, to
+// the buffer.
+func (g *gate) addSome(some []byte, end bool) {
 	control := g.frames.isControl()
 	if g.closing || g.sendErr != nil {
 		g.dropped = g.dropped || !control
@@ -175,7 +182,7 @@ func (g *gate) add(some []byte, end bool) {
 // kick has the buffer flushed by a goroutine, unless one waits to do so.
 func (g *gate) kick() {
 	if !g.kicked {
-		g.kicked = g.spawn(g.flushControl)
+		g.kicked = g.spawn(g.flushSoon)
 	}
 }
 

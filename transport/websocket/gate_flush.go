@@ -19,10 +19,10 @@ func (g *gate) flush() error {
 	return g.writeOut()
 }
 
-// flushControl is the goroutine that kick starts. It writes once only, like
-// every flush: control frames that come meanwhile have the next one started,
-// which takes turns with the senders.
-func (g *gate) flushControl() {
+// flushSoon is the goroutine that kick starts. It writes once only, like every
+// flush: what comes meanwhile has the next one started, which takes turns with
+// the senders.
+func (g *gate) flushSoon() {
 	if !g.enter() {
 		return
 	}
@@ -30,7 +30,7 @@ func (g *gate) flushControl() {
 	g.mu.Lock()
 	g.kicked = false
 	g.mu.Unlock()
-	_ = g.writeOut() // Who has an interest in the error meets it as well.
+	_ = g.writeOut() // The connection was told of the error, which the next sender meets.
 }
 
 // enter waits for the turn to write to the network. It reports false after
@@ -88,7 +88,7 @@ func (g *gate) take() (out *buffer, open bool) {
 		return nil, open
 	}
 	out = g.buffer
-	g.buffer = nil
+	g.buffer, g.messages, g.soon = nil, 0, 0
 	if rest := out.b[g.whole:]; len(rest) > 0 {
 		g.buffer = getBuffer()
 		g.buffer.b = append(g.buffer.b, rest...)
@@ -124,13 +124,14 @@ func (g *gate) sendParts(frame net.Buffers) error {
 // can still be read.
 func (g *gate) fail(err error) {
 	g.mu.Lock()
-	defer g.mu.Unlock()
 	g.sendErr = err
-	g.whole = 0
+	g.whole, g.messages, g.soon = 0, 0, 0
 	if g.buffer != nil {
 		g.buffer.free()
 		g.buffer = nil
 	}
+	g.mu.Unlock()
+	g.failed(err)
 }
 
 // networkError returns the first error of the network, nil if there was none.

@@ -62,6 +62,7 @@ func newTestGate(w *wire, client bool, writeTimeout time.Duration, stuck func())
 		wg.Go(f)
 		return true
 	}
+	g.failed = func(error) {}
 	return g, func() {
 		wg.Wait()
 		g.watch.close()

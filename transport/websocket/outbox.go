@@ -59,6 +59,24 @@ func (o *outbox) enter(e *entry, wantsTurn bool) (turn bool, err error) {
 	return turn, err
 }
 
+// sendSoon takes over small messages without a line, if nobody is in it: the
+// sender does not wait for the network when messages before these are still
+// being written, or when it sends one after the other and hears nothing. It
+// reports what the sender has to do: to stand in line if they were not taken,
+// or to flush.
+func (o *outbox) sendSoon(frames []transport.Frame, size int64, hurry bool) (taken, flush bool, err error) {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	if o.cause != nil {
+		return false, false, o.cause
+	}
+	if o.turn || o.first != nil {
+		return false, false, nil
+	}
+	taken, flush = o.conn.gate.writeSoon(frames, int(size), hurry)
+	return taken, flush, nil
+}
+
 func (o *outbox) tryEnter(e *entry, wantsTurn bool) (turn bool, dropped []int64, err error) {
 	o.mu.Lock()
 	defer o.mu.Unlock()

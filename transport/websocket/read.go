@@ -46,6 +46,7 @@ func (c *conn) readMessage() error {
 		return err
 	}
 	c.seen.Store(true)
+	c.burst.Store(0)
 	in := incoming{c: c, kind: kind, r: r, limit: c.limit.Load()}
 	select {
 	case <-c.ending:

@@ -37,6 +37,9 @@ func (c *conn) send(ctx context.Context, frames []transport.Frame) (transport.Ou
 	if err := ctx.Err(); err != nil {
 		return transport.NotSent, err
 	}
+	if taken, err := c.sendSoon(ctx, frames); taken || err != nil {
+		return sentIf(taken, err), err
+	}
 	e := c.outbox.get(frames)
 	// Without an end of the context nobody can leave, and the caller may as
 	// well do the work.
@@ -57,6 +60,47 @@ func (c *conn) send(ctx context.Context, frames []transport.Frame) (transport.Ou
 		return maybe(begun), err
 	}
 	return transport.Sent, nil
+}
+
+const (
+	// maxSoon is the most that a message may have to be sent without waiting.
+	maxSoon = 16 << 10
+	// lone is how many messages are sent one by one, and waited for, before the
+	// peer has answered any.
+	lone = 8
+)
+
+// sendSoon sends small messages together with others if that makes sense, and
+// reports whether it has sent them.
+func (c *conn) sendSoon(ctx context.Context, frames []transport.Frame) (taken bool, err error) {
+	if !c.framed() || c.SendPolicy != SendBlock {
+		return false, nil
+	}
+	size := int64(0)
+	for _, f := range frames {
+		size += int64(len(f.Data))
+	}
+	if size > maxSoon {
+		return false, nil
+	}
+	hurry := c.burst.Add(1) <= lone
+	leaves := ctx.Done() != nil // It may have to, while it is written.
+	if hurry && leaves && !c.gate.busy() {
+		return false, nil
+	}
+	taken, flush, err := c.outbox.sendSoon(frames, size, hurry && !leaves)
+	if flush {
+		err = c.explain(c.gate.flush())
+	}
+	return taken, err
+}
+
+// sentIf is the outcome of sendSoon.
+func sentIf(taken bool, err error) transport.Outcome {
+	if err == nil {
+		return transport.Sent
+	}
+	return maybe(taken)
 }
 
 // maybe is the outcome of a send that failed.
