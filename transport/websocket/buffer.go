@@ -4,7 +4,11 @@ import "sync"
 
 // buffer holds bytes on their way. It comes from a pool, so that connections
 // with nothing to do hold none.
-type buffer struct{ b []byte }
+type buffer struct {
+	b []byte
+	// part: it is a part of a message, and never pooled.
+	part bool
+}
 
 const (
 	// bufferSize holds the largest fragment and control frames beside it.
@@ -20,7 +24,7 @@ func getBuffer() *buffer { return buffers.Get().(*buffer) }
 
 // free gives the buffer back.
 func (b *buffer) free() {
-	if cap(b.b) <= maxPooled {
+	if !b.part && cap(b.b) <= maxPooled {
 		b.b = b.b[:0]
 		buffers.Put(b)
 	}

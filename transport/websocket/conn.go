@@ -32,6 +32,8 @@ type conn struct {
 	watch   *watch       // over the writes
 	frames  *frameReader // nil where the engine reads the messages
 
+	usual int64 // bytes of the latest large message, 0 if it was very large; the reader's
+
 	inbox  inbox
 	outbox outbox
 	alive  keepalive

@@ -99,31 +99,40 @@ func (in *incoming) read() error {
 		first.free()
 		return err
 	}
-	if !in.end {
-		return in.stream(first, size)
+	if in.end {
+		defer first.free()
+		in.c.inbox.put(message{kind: in.kind, data: bytes.Clone(first.b)})
+		return nil
 	}
-	data := bytes.Clone(first.b)
-	first.free()
-	in.c.inbox.put(message{kind: in.kind, data: data})
-	return nil
+	s := newInStream(size)
+	if size == unknown {
+		size = in.c.usual
+	}
+	if size <= maxBase {
+		first = s.begin(first, int(size))
+	}
+	return in.stream(s, first)
 }
 
 // stream puts the message into the inbox as a stream that begins with the
 // piece, and reads the rest.
-func (in *incoming) stream(first *buffer, size int64) error {
-	s := newInStream(size)
+func (in *incoming) stream(s *inStream, first *buffer) error {
 	s.put(in.c, first)
 	in.c.inbox.put(message{kind: in.kind, stream: s})
 	for !in.end {
-		piece := getBuffer()
+		piece := s.room()
 		if err := in.fillBuffer(piece); err != nil {
 			piece.free()
 			return err
 		}
+		s.filled(piece)
 		if !s.put(in.c, piece) {
 			piece.free()
 			return in.discard()
 		}
+	}
+	if in.c.usual = in.size; in.size > maxBase {
+		in.c.usual = 0
 	}
 	close(s.pieces)
 	return nil
@@ -147,7 +156,7 @@ func (in *incoming) discard() error {
 
 // fillBuffer reads up to maxFragment bytes of the message, or to its end.
 func (in *incoming) fillBuffer(to *buffer) error {
-	b, err := in.fill(to.b[:maxFragment])
+	b, err := in.fill(to.b[:min(cap(to.b), maxFragment)])
 	if err == nil {
 		to.b = b
 	}

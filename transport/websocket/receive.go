@@ -68,10 +68,7 @@ func (s *inStream) collect(ctx context.Context, c *conn) ([]byte, error) {
 			return nil, ctx.Err()
 		case io.EOF:
 			defer s.forget()
-			if s.whole != nil {
-				return s.whole, nil
-			}
-			return join(s.begun), nil
+			return s.all(), nil
 		default:
 			s.forget()
 			return nil, err
@@ -79,10 +76,11 @@ func (s *inStream) collect(ctx context.Context, c *conn) ([]byte, error) {
 	}
 }
 
-// collected adds a piece to what a receive has got. Where the size is known there
-// is never more memory than that; a peer gets it by sending the first piece.
+// collected adds a piece to what a receive has got. Of a very large message whose
+// size is known there is never more memory than that; a peer gets it by sending
+// the first piece.
 func (s *inStream) collected(piece *buffer) {
-	if s.size == unknown {
+	if s.size <= maxBase {
 		s.begun = append(s.begun, piece)
 		return
 	}
@@ -93,14 +91,20 @@ func (s *inStream) collected(piece *buffer) {
 	piece.free()
 }
 
-// join returns the bytes of the pieces in one slice of their size.
-func join(pieces []*buffer) []byte {
+// all returns the message after its last piece was collected.
+func (s *inStream) all() []byte {
+	if s.whole != nil {
+		return s.whole
+	}
 	size := 0
-	for _, p := range pieces {
+	for _, p := range s.begun {
 		size += len(p.b)
 	}
+	if size == len(s.base) && size >= cap(s.base)/2 {
+		return s.base
+	}
 	data := make([]byte, 0, size)
-	for _, p := range pieces {
+	for _, p := range s.begun {
 		data = append(data, p.b...)
 	}
 	return data

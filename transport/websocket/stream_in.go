@@ -23,17 +23,51 @@ type inStream struct {
 	unwanted chan struct{}
 	// size is that of the whole message, or unknown.
 	size int64
-	// begun is what a receive took out and has not returned: of a message whose
-	// size is known the bytes, else the pieces.
+	// base, if not nil, is where the pieces are, one after the other, as long as
+	// there is room: who wants all of them has them without a copy. It is the
+	// reader's until pieces is closed.
+	base []byte
+	// begun is what a receive took out and has not returned: of a very large
+	// message whose size is known the bytes, else the pieces.
 	begun []*buffer
 	whole []byte
 }
 
-// unknown is the size of a message that has more than one frame.
-const unknown = -1
+const (
+	// unknown is the size of a message that has more than one frame.
+	unknown = -1
+	// maxBase is the largest base.
+	maxBase = 1<<20 + maxFragment
+)
 
 func newInStream(size int64) *inStream {
 	return &inStream{size: size, pieces: make(chan *buffer, streamAhead), unwanted: make(chan struct{})}
+}
+
+// begin makes a base that begins with the piece, and returns the piece in it.
+// Nothing is done if the piece has the room already.
+func (s *inStream) begin(first *buffer, room int) *buffer {
+	if room <= len(first.b) {
+		return first
+	}
+	s.base = append(make([]byte, 0, room), first.b...)
+	first.free()
+	return &buffer{b: s.base[:len(s.base):len(s.base)], part: true}
+}
+
+// room returns a buffer for the next piece, and filled is told what is in it.
+func (s *inStream) room() *buffer {
+	n := len(s.base)
+	if n == cap(s.base) {
+		return getBuffer()
+	}
+	return &buffer{b: s.base[n:n:min(cap(s.base), n+maxFragment)], part: true}
+}
+
+func (s *inStream) filled(piece *buffer) {
+	if piece.part {
+		s.base = s.base[:len(s.base)+len(piece.b)]
+	}
 }
 
 // put adds a piece, and waits for room before that. It reports false when the
