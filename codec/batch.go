@@ -97,8 +97,20 @@ func SplitBatch(data []byte, opts *BatchOptions) ([][]byte, error) {
 	if len(data) > maxSize {
 		return nil, &BatchError{Err: tooLarge(len(data), maxSize)}
 	}
+	messages, err := splitBatch(data, depth, maxCount)
+	if err != nil {
+		// Of text that is not UTF-8, that is said, whatever else is wrong.
+		if wrong := jsonscan.CheckUTF8(data); wrong != nil {
+			err = &BatchError{Err: publicError(wrong)}
+		}
+		return nil, err
+	}
+	return messages, nil
+}
+
+func splitBatch(data []byte, depth, maxCount int) ([][]byte, error) {
 	s := jsonscan.New(data, depth)
-	if s.Kind() != '[' && s.Err() == nil {
+	if s.Kind() != '[' {
 		return nil, &BatchError{Err: ErrNotBatch}
 	}
 	messages := [][]byte{}

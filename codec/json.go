@@ -51,6 +51,8 @@ const (
 // deeply as [ErrTooDeep], one that is too long as [ErrTooLarge], and an object
 // that does not fit its model as *messages.ValidationError with every wrong
 // field. A decoded message holds copies: it shares no memory with the input.
+// Its short strings share memory with each other, so that who keeps one of them
+// keeps up to 512 bytes; clone one that is to be kept in great numbers.
 //
 // Append writes a string that is not UTF-8 with U+FFFD in place of the bad
 // bytes. It does not validate: see messages.ClientMessage.Validate.

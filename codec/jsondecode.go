@@ -11,8 +11,9 @@ import (
 // decoder reads one model from JSON text. The scanner holds what is wrong with
 // the text; wrong holds what is wrong with the values.
 type decoder struct {
-	s     jsonscan.Scanner
-	wrong []fault
+	s      jsonscan.Scanner
+	shared sharedText
+	wrong  []fault
 }
 
 // begin enters the object that comes next.
@@ -35,7 +36,7 @@ func (d *decoder) next(start int) bool {
 func (d *decoder) text(field string) string {
 	switch d.s.Kind() {
 	case '"':
-		return d.s.String()
+		return d.string()
 	case 'n':
 		d.s.Skip()
 	default:
@@ -47,7 +48,7 @@ func (d *decoder) text(field string) string {
 // requiredText reads a string that may not be null.
 func (d *decoder) requiredText(field string) string {
 	if d.s.Kind() == '"' {
-		return d.s.String()
+		return d.string()
 	}
 	d.mistyped(field, "must be a string")
 	return ""

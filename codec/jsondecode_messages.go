@@ -148,7 +148,7 @@ func (d *decoder) commands(field string) []messages.Command {
 	for i := 0; d.s.NextElement(); i++ {
 		start := len(d.wrong)
 		if start == list { // of a list with something wrong, nothing is kept
-			out = append(out, messages.Command{})
+			out = extended(out, messages.Command{})
 		}
 		if d.isObject() {
 			d.command(&out[len(out)-1])
@@ -168,7 +168,7 @@ func (d *decoder) results(field string) []messages.Result {
 	for i := 0; d.s.NextElement(); i++ {
 		start := len(d.wrong)
 		if start == list { // of a list with something wrong, nothing is kept
-			out = append(out, messages.Result{})
+			out = extended(out, messages.Result{})
 		}
 		if d.isObject() {
 			d.result(&out[len(out)-1])
@@ -189,10 +189,19 @@ func (d *decoder) texts(field string) []string {
 		start := len(d.wrong)
 		text := d.requiredText("")
 		if start == list { // of a list with something wrong, nothing is kept
-			out = append(out, text)
+			out = extended(out, text)
 		}
 		d.element(list, start, i, &omitted)
 	}
 	d.endList(list, field, omitted)
 	return out
+}
+
+// extended returns list with one more element. Where there is one, there often
+// is another.
+func extended[T any](list []T, element T) []T {
+	if cap(list) == 0 {
+		list = make([]T, 0, 2)
+	}
+	return append(list, element)
 }

@@ -7,8 +7,8 @@ import (
 	"github.com/aip-go/aip/messages"
 )
 
-// encoder writes models as JSON text. Keys are passed with their quotes and
-// colon.
+// encoder writes models as JSON text. Keys are passed with the comma before
+// them, their quotes and their colon.
 type encoder struct {
 	dst       []byte
 	reference bool            // write as the reference does
@@ -58,8 +58,8 @@ func (e *encoder) close() bool {
 	return true
 }
 
-// separate writes the comma before a member or an element, unless it is the
-// first: no value ends in an opening bracket.
+// separate writes the comma before an element, unless it is the first: no value
+// ends in an opening bracket.
 func (e *encoder) separate() {
 	if last := e.dst[len(e.dst)-1]; last == '{' || last == '[' {
 		return
@@ -70,13 +70,21 @@ func (e *encoder) separate() {
 	}
 }
 
-// key writes a key.
-func (e *encoder) key(key string) {
-	e.separate()
-	e.dst = append(e.dst, key...)
-	if e.layout.Spaced {
-		e.dst = append(e.dst, ' ')
+// key writes a key, and the comma before it unless it is the first.
+func (e *encoder) key(key string) { e.dst = e.appendKey(e.dst, key) }
+
+func (e *encoder) appendKey(dst []byte, key string) []byte {
+	if dst[len(dst)-1] == '{' {
+		key = key[1:]
+	} else if e.layout.Spaced {
+		dst = append(dst, ", "...)
+		key = key[1:]
 	}
+	dst = append(dst, key...)
+	if e.layout.Spaced {
+		dst = append(dst, ' ')
+	}
+	return dst
 }
 
 // unset writes null for a field that is not set, where that is wanted.
@@ -98,8 +106,7 @@ func (e *encoder) text(key, value string) {
 
 // requiredText writes a string, empty or not.
 func (e *encoder) requiredText(key, value string) {
-	e.key(key)
-	e.dst = e.layout.AppendString(e.dst, value)
+	e.dst = e.layout.AppendString(e.appendKey(e.dst, key), value)
 }
 
 // integer writes a required integer.

@@ -37,50 +37,50 @@ func (e *encoder) extra(extra messages.Object, declared ...string) {
 
 func (e *encoder) binaryMetadata(m *messages.BinaryMetadata) bool {
 	e.openBinary()
-	e.requiredText(`"type":`, cmp.Or(m.Type, messages.BinaryDataType))
-	e.text(`"filename":`, m.Filename)
-	e.text(`"mime_type":`, m.MIMEType)
-	e.integer(`"size":`, m.Size)
-	e.text(`"checksum":`, m.Checksum)
-	e.text(`"session_id":`, m.SessionID)
-	e.text(`"description":`, m.Description)
-	e.text(`"timestamp":`, m.Timestamp)
+	e.requiredText(`,"type":`, cmp.Or(m.Type, messages.BinaryDataType))
+	e.text(`,"filename":`, m.Filename)
+	e.text(`,"mime_type":`, m.MIMEType)
+	e.integer(`,"size":`, m.Size)
+	e.text(`,"checksum":`, m.Checksum)
+	e.text(`,"session_id":`, m.SessionID)
+	e.text(`,"description":`, m.Description)
+	e.text(`,"timestamp":`, m.Timestamp)
 	e.extra(m.Extra, "type", "filename", "mime_type", "size", "checksum", "session_id", "description", "timestamp")
 	return e.close()
 }
 
 func (e *encoder) fileTransferStart(m *messages.FileTransferStart) bool {
 	e.openBinary()
-	e.requiredText(`"type":`, cmp.Or(m.Type, messages.FileTransferStartType))
-	e.requiredText(`"filename":`, m.Filename)
-	e.integer(`"size":`, m.Size)
-	e.integer(`"chunk_size":`, m.ChunkSize)
-	e.integer(`"total_chunks":`, m.TotalChunks)
+	e.requiredText(`,"type":`, cmp.Or(m.Type, messages.FileTransferStartType))
+	e.requiredText(`,"filename":`, m.Filename)
+	e.integer(`,"size":`, m.Size)
+	e.integer(`,"chunk_size":`, m.ChunkSize)
+	e.integer(`,"total_chunks":`, m.TotalChunks)
 	e.nulls = e.reference
-	e.text(`"mime_type":`, m.MIMEType)
+	e.text(`,"mime_type":`, m.MIMEType)
 	e.nulls = false
-	e.text(`"session_id":`, m.SessionID)
-	e.text(`"description":`, m.Description)
+	e.text(`,"session_id":`, m.SessionID)
+	e.text(`,"description":`, m.Description)
 	e.extra(m.Extra, "type", "filename", "size", "chunk_size", "total_chunks", "mime_type", "session_id", "description")
 	return e.close()
 }
 
 func (e *encoder) fileTransferComplete(m *messages.FileTransferComplete) bool {
 	e.openBinary()
-	e.requiredText(`"type":`, cmp.Or(m.Type, messages.FileTransferCompleteType))
-	e.requiredText(`"filename":`, m.Filename)
-	e.integer(`"total_chunks":`, m.TotalChunks)
-	e.text(`"checksum":`, m.Checksum)
-	e.text(`"session_id":`, m.SessionID)
+	e.requiredText(`,"type":`, cmp.Or(m.Type, messages.FileTransferCompleteType))
+	e.requiredText(`,"filename":`, m.Filename)
+	e.integer(`,"total_chunks":`, m.TotalChunks)
+	e.text(`,"checksum":`, m.Checksum)
+	e.text(`,"session_id":`, m.SessionID)
 	e.extra(m.Extra, "type", "filename", "total_chunks", "checksum", "session_id")
 	return e.close()
 }
 
 func (e *encoder) chunkMetadata(m *messages.ChunkMetadata) bool {
 	e.openBinary()
-	e.integer(`"chunk_num":`, m.ChunkNum)
-	e.integer(`"chunk_size":`, m.ChunkSize)
-	e.text(`"checksum":`, m.Checksum)
+	e.integer(`,"chunk_num":`, m.ChunkNum)
+	e.integer(`,"chunk_size":`, m.ChunkSize)
+	e.text(`,"checksum":`, m.Checksum)
 	e.extra(m.Extra, "chunk_num", "chunk_size", "checksum")
 	return e.close()
 }

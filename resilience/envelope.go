@@ -202,7 +202,7 @@ func scanRole(text []byte) frameRole {
 		}
 	}
 	switch {
-	case s.Err() != nil:
+	case s.End() != nil:
 		return roleMessage
 	case kind == messages.BinaryDataType, !hasType && chunk:
 		return roleBinary

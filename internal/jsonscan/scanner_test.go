@@ -6,7 +6,6 @@ import (
 	"regexp"
 	"strings"
 	"testing"
-	"unicode/utf8"
 )
 
 // whole reads data as one value.
@@ -203,12 +202,12 @@ func FuzzScan(f *testing.F) {
 		f.Add([]byte(seed))
 	}
 	f.Fuzz(func(t *testing.T, data []byte) {
-		err := whole(data, -1)
-		want := json.Valid(data) && utf8.Valid(data) && surrogate.MatchString(strings.ReplaceAll(string(data), "\n", " "))
-		if (err == nil) != want {
-			t.Fatalf("%q: %v, want valid %v", data, err, want)
+		check(t, string(data))
+		for _, place := range places {
+			check(t, place.before+string(data)+place.after)
 		}
-		if err != nil {
+		check(t, `{"k`+string(data)+`":[0]}`)
+		if !valid(string(data)) {
 			return
 		}
 		s := New(data, -1)

@@ -7,29 +7,46 @@ import (
 	"unicode/utf8"
 )
 
-// text reads a string and returns what is between its quotes, and whether
-// there are escapes in it, which are checked.
-func (s *Scanner) text() (raw []byte, escaped bool) {
-	s.pos++ // the quote
-	start := s.pos
-	for {
-		s.pos += plainLen(s.data[s.pos:])
-		if s.pos >= len(s.data) {
-			s.failHere("a string does not end")
+// RawText reads the string that comes next: Kind is a quote. It returns what is
+// between the quotes, and whether there are escapes in it, which are checked
+// and which [AppendUnescaped] replaces. The bytes are part of the scanner's
+// text.
+func (s *Scanner) RawText() (raw []byte, escaped bool) {
+	s.Kind()
+	start := s.pos + 1
+	end := plainTextEnd(s.data, start)
+	if end < 0 {
+		if end, escaped = s.textEnd(start); end < 0 {
 			return nil, false
 		}
-		switch s.data[s.pos] {
+	}
+	s.pos = end
+	return s.data[start : end-1], escaped
+}
+
+// textEnd returns where the string whose text starts at start ends, behind its
+// quote, and whether there are escapes in it, which are checked. It returns a
+// negative number if it has noted an error.
+func (s *Scanner) textEnd(start int) (end int, escaped bool) {
+	s.pos = start
+	for high := uint64(0); ; {
+		pos, more := plainEnd(s.data, s.pos)
+		high |= more
+		s.pos = pos
+		switch byteAt(s.data, pos) {
 		case '"':
-			s.pos++
-			return s.data[start : s.pos-1], escaped
+			if high != 0 && !s.trusted && !utf8.Valid(s.data[start:pos]) {
+				s.fail("invalid UTF-8")
+				return -1, false
+			}
+			return pos + 1, escaped
 		case '\\':
 			if !s.escape() {
-				return nil, false
+				return -1, false
 			}
 			escaped = true
 		default:
-			s.fail("a control character in a string must be escaped")
-			return nil, false
+			return s.failAt(pos, "a control character in a string must be escaped"), false
 		}
 	}
 }
@@ -37,8 +54,7 @@ func (s *Scanner) text() (raw []byte, escaped bool) {
 // escape reads one escape, or the two that make a surrogate pair.
 func (s *Scanner) escape() bool {
 	if s.pos+1 >= len(s.data) {
-		s.pos = len(s.data)
-		s.failHere("a string does not end")
+		s.failAt(len(s.data), "a string does not end")
 		return false
 	}
 	switch s.data[s.pos+1] {
@@ -92,58 +108,104 @@ func hexUnit(b []byte) (rune, bool) {
 // The patterns by which eight characters are looked at together.
 const (
 	ones   = 0x0101010101010101
+	twos   = 2 * ones
 	tops   = 0x80 * ones
-	spaces = ' ' * ones
-	quotes = '"' * ones
+	belows = (' ' + 1) * ones
 	slants = '\\' * ones
 	dels   = 0x7f * ones
+	zeros  = '0' * ones
+
+	overNines = (0x80 - 10) * ones // what takes a byte above 9 to its top bit
 )
 
 // special returns a word whose lowest set bit is the top bit of the first byte
 // of w that is a quote, a backslash or a control character; 0 if there is none.
-// Each of the three differences borrows into the top bit of a byte that is too
-// small; bytes with a top bit of their own are left out.
+// A quote is above the control characters, but for the space between, with
+// which the second bit changes its place. Each difference borrows into the top
+// bit of a byte that is too small; bytes with a top bit of their own are left
+// out.
 func special(w uint64) uint64 {
-	return ((w - spaces) | ((w ^ quotes) - ones) | ((w ^ slants) - ones)) &^ w & tops
+	return (((w ^ twos) - belows) | ((w ^ slants) - ones)) &^ w & tops
+}
+
+// specialOrTop is special, but takes bytes with a top bit of their own, too.
+func specialOrTop(w uint64) uint64 {
+	return (((w ^ twos) - belows) | ((w ^ slants) - ones) | w) & tops
+}
+
+// plainTextEnd returns where the string whose text starts at i ends, behind its
+// quote, if it is ASCII without escapes: there is nothing to check in it. It
+// returns a negative number if not. i is not negative.
+func plainTextEnd(b []byte, i int) int {
+	for i = max(i, 0); i <= len(b)-8; i += 8 { // max tells the compiler
+		w := binary.LittleEndian.Uint64(b[i:])
+		if found := specialOrTop(w); found != 0 {
+			if i += bits.TrailingZeros64(found) / 8; b[i] == '"' {
+				return i + 1
+			}
+			return -1
+		}
+	}
+	for ; i < len(b) && b[i] < utf8.RuneSelf && asIs[b[i]]; i++ {
+	}
+	if byteAt(b, i) == '"' {
+		return i + 1
+	}
+	return -1
+}
+
+// plainEnd returns where the first quote, backslash or control character of
+// b[i:] is, len(b) if there is none. high is 0 if all before it is ASCII. i is
+// not negative.
+func plainEnd(b []byte, i int) (end int, high uint64) {
+	for i = max(i, 0); i <= len(b)-8; i += 8 { // max tells the compiler
+		w := binary.LittleEndian.Uint64(b[i:])
+		high |= w
+		if found := special(w); found != 0 {
+			return i + bits.TrailingZeros64(found)/8, high & tops
+		}
+	}
+	for ; i < len(b); i++ {
+		c := b[i]
+		if c < ' ' || c == '"' || c == '\\' {
+			break
+		}
+		high |= uint64(c)
+	}
+	return i, high & tops
 }
 
 // plainLen returns how many bytes at the start of b are no quote, backslash or
 // control character.
 func plainLen(b []byte) int {
-	i := 0
-	for ; i+8 <= len(b); i += 8 {
-		if found := special(binary.LittleEndian.Uint64(b[i:])); found != 0 {
-			return i + bits.TrailingZeros64(found)/8
-		}
-	}
-	for ; i < len(b); i++ {
-		if c := b[i]; c < ' ' || c == '"' || c == '\\' {
-			break
-		}
-	}
-	return i
+	n, _ := plainEnd(b, 0)
+	return n
 }
 
 // plainASCIILen returns a length at which s can be cut so that the first part
 // is printable ASCII without quote or backslash. It is all of s if s is.
 func plainASCIILen(s string) int {
 	i := 0
-	for ; i+8 <= len(s); i += 8 {
-		w := uint64(s[i]) | uint64(s[i+1])<<8 | uint64(s[i+2])<<16 | uint64(s[i+3])<<24 |
-			uint64(s[i+4])<<32 | uint64(s[i+5])<<40 | uint64(s[i+6])<<48 | uint64(s[i+7])<<56
+	if len(s) < 8 {
+		for ; i < len(s) && s[i] < 0x7f && asIs[s[i]]; i++ {
+		}
+		return i
+	}
+	for ; i < len(s); i += 8 {
+		t := s[min(i, len(s)-8):] // at the end some of it once more
+		w := uint64(t[0]) | uint64(t[1])<<8 | uint64(t[2])<<16 | uint64(t[3])<<24 |
+			uint64(t[4])<<32 | uint64(t[5])<<40 | uint64(t[6])<<48 | uint64(t[7])<<56
 		del := (w ^ dels) - ones
-		if (special(w)|w|del)&tops != 0 {
+		if specialOrTop(w)|del&tops != 0 {
 			return i
 		}
 	}
-	for ; i < len(s) && s[i] < 0x7f && asIs[s[i]]; i++ {
-	}
-	return i
+	return len(s)
 }
 
-// appendUnescaped appends to dst what raw, a checked string without its
-// quotes, stands for.
-func appendUnescaped(dst, raw []byte) []byte {
+// AppendUnescaped appends to dst what raw, a checked string without its quotes,
+// stands for. That is not longer than raw.
+func AppendUnescaped(dst, raw []byte) []byte {
 	for len(raw) > 0 {
 		if n := plainLen(raw); n > 0 {
 			dst = append(dst, raw[:n]...)

@@ -1,89 +1,145 @@
 package jsonscan
 
+import (
+	"encoding/binary"
+	"math/bits"
+)
+
 // Skip reads the value that comes next and checks it, whatever it is. It works
 // without recursion, so depth costs no stack.
 func (s *Scanner) Skip() {
-	if c := s.Kind(); c != '{' && c != '[' {
-		s.scalar(c)
-		return
+	switch c := s.Kind(); {
+	case c == '"':
+		s.RawText()
+	case c == '{' || c == '[':
+		s.skipContainer(c)
+	case c-'0' <= 9 || c == '-':
+		s.Number()
+	default:
+		if end := s.literalEnd(s.pos, c); end >= 0 {
+			s.pos = end
+		}
 	}
-	outer := s.depth
-	var closers = make([]byte, 0, 64) // what ends each container, innermost last
+}
+
+// skipContainer is Skip for what starts with c, a brace or a bracket. What is
+// plain is read here, because a call would cost as much as reading it.
+func (s *Scanner) skipContainer(c byte) {
+	var (
+		b       = s.data
+		i       = s.pos
+		stack   [64]byte
+		closers = stack[:0] // what ends each container but the innermost
+		closer  byte        // what ends the innermost
+		name    bool        // a member's name comes next
+	)
 	for {
-		// A value comes next.
-		switch c := s.Kind(); c {
-		case '{', '[':
-			s.Open()
-			if c == '{' {
-				c = '}'
-			} else {
-				c = ']'
+		// A value or a name comes next, which starts with c at i.
+		switch {
+		case c == '"':
+			end := i + 1
+			for ; end <= len(b)-8; end += 8 {
+				if found := specialOrTop(binary.LittleEndian.Uint64(b[end:])); found != 0 {
+					end += bits.TrailingZeros64(found) / 8
+					break
+				}
 			}
-			closers = append(closers, c)
-			if s.Kind() == c {
+			if byteAt(b, end) == '"' {
+				end++
+			} else if end, _ = s.textEnd(i + 1); end < 0 {
+				return
+			}
+			i, c = next(b, end)
+			if !name {
 				break
 			}
-			if c == '}' {
-				s.memberName()
-			}
-			if s.err != nil {
+			if c != ':' {
+				s.failAt(i, "a colon is needed")
 				return
 			}
+			name = false
+			i, c = next(b, i+1)
 			continue
+		case name:
+			s.failAt(i, "a key in double quotes is needed")
+			return
+		case c-'0' <= 9 || c == '-':
+			end := i
+			if i <= len(b)-8 {
+				end += bits.TrailingZeros64(notDigits(binary.LittleEndian.Uint64(b[i:]))) / 8
+			}
+			// It is a short integer, or else to be looked at closely.
+			if after := byteAt(b, end); (after != ',' && after != closer) || (c == '0' && end > i+1) {
+				var ok bool
+				if end, ok = numberEnd(b, i); !ok {
+					s.failAt(end, "a digit is needed")
+					return
+				}
+			}
+			i, c = next(b, end)
+		case c == '{' || c == '[':
+			closers = append(closers, closer)
+			closer = c + 2 // both pairs are two apart in ASCII
+			i, c = next(b, i+1)
+			if s.limit >= 0 && s.depth+len(closers) > s.limit && c != '}' && c != ']' {
+				s.stop(ErrDepth)
+				return
+			}
+			if c != closer {
+				name = closer == '}'
+				continue
+			}
 		default:
-			s.scalar(c)
+			end := s.literalEnd(i, c)
+			if end < 0 {
+				return
+			}
+			i, c = next(b, end)
 		}
 		// A value has ended, or an empty container is about to.
-		for more := false; !more; {
-			if s.err != nil || s.depth == outer {
+		for c == closer {
+			closer = closers[len(closers)-1]
+			closers = closers[:len(closers)-1]
+			if len(closers) == 0 {
+				s.pos = i + 1
 				return
 			}
-			closer := closers[len(closers)-1]
-			switch c := s.Kind(); {
-			case c == closer:
-				s.close()
-				closers = closers[:len(closers)-1]
-			case c == ',':
-				s.pos++
-				if closer == '}' {
-					s.memberName()
-				}
-				more = true
-			case closer == '}':
-				s.failHere("a comma or } is needed")
-			default:
-				s.failHere("a comma or ] is needed")
-			}
+			i, c = next(b, i+1)
+		}
+		name = closer == '}'
+		switch {
+		case c == ',':
+			i, c = next(b, i+1)
+		case name:
+			s.failAt(i, "a comma or } is needed")
+			return
+		default:
+			s.failAt(i, "a comma or ] is needed")
+			return
 		}
 	}
 }
 
-// scalar reads a value that is no container and starts with c.
-func (s *Scanner) scalar(c byte) {
+// literalEnd returns where the literal at i, which starts with c, ends. It
+// returns a negative number if it has noted an error.
+func (s *Scanner) literalEnd(i int, c byte) int {
+	b := s.data[i:]
 	switch {
-	case c == '"':
-		s.text()
-	case c == '-' || (c >= '0' && c <= '9'):
-		s.Number()
-	case c == 'n':
-		s.literal("null")
-	case c == 't':
-		s.literal("true")
-	case c == 'f':
-		s.literal("false")
-	default:
-		s.failHere("a value is needed")
+	case c == 'n' && len(b) >= 4 && string(b[:4]) == "null",
+		c == 't' && len(b) >= 4 && string(b[:4]) == "true":
+		return i + 4
+	case c == 'f' && len(b) >= 5 && string(b[:5]) == "false":
+		return i + 5
 	}
+	return s.failAt(i, "a value is needed")
 }
 
-// literal reads word.
-func (s *Scanner) literal(word string) {
-	end := s.pos + len(word)
-	if end > len(s.data) || string(s.data[s.pos:end]) != word {
-		s.failHere("a value is needed")
-		return
-	}
-	s.pos = end
+// failAt notes that something else is needed than what is at i. It returns a
+// negative number.
+func (s *Scanner) failAt(i int, reason string) int {
+	s.pos = i
+	s.failHere(reason)
+	return -1
 }
 
 // Number reads the number that comes next and returns its text: Kind is a
@@ -91,46 +147,67 @@ func (s *Scanner) literal(word string) {
 func (s *Scanner) Number() []byte {
 	s.Kind()
 	start := s.pos
-	if s.at('-') {
-		s.pos++
-	}
-	if s.at('0') {
-		s.pos++
-	} else if !s.digits() {
+	end, ok := numberEnd(s.data, start)
+	s.pos = end
+	if !ok {
+		s.failHere("a digit is needed")
 		return nil
 	}
-	if s.at('.') {
-		s.pos++
-		if !s.digits() {
-			return nil
-		}
-	}
-	if s.at('e') || s.at('E') {
-		s.pos++
-		if s.at('+') || s.at('-') {
-			s.pos++
-		}
-		if !s.digits() {
-			return nil
-		}
-	}
-	return s.data[start:s.pos]
+	return s.data[start:end]
 }
 
-// at reports whether the next byte is c.
-func (s *Scanner) at(c byte) bool {
-	return s.pos < len(s.data) && s.data[s.pos] == c
+// numberEnd returns where the number at i ends, or where and that it lacks a
+// digit.
+func numberEnd(b []byte, i int) (end int, ok bool) {
+	if byteAt(b, i) == '-' {
+		i++
+	}
+	if byteAt(b, i) == '0' {
+		i++
+	} else if i, ok = digitsEnd(b, i); !ok {
+		return i, false
+	}
+	if byteAt(b, i) == '.' {
+		if i, ok = digitsEnd(b, i+1); !ok {
+			return i, false
+		}
+	}
+	if c := byteAt(b, i); c == 'e' || c == 'E' {
+		i++
+		if c := byteAt(b, i); c == '+' || c == '-' {
+			i++
+		}
+		return digitsEnd(b, i)
+	}
+	return i, true
 }
 
-// digits reads one or more digits.
-func (s *Scanner) digits() bool {
-	start := s.pos
-	for s.pos < len(s.data) && s.data[s.pos]-'0' <= 9 {
-		s.pos++
+// notDigits returns a word whose lowest set bit is the top bit of the first
+// byte of w that is no digit; 0 if there is none. The sum takes a byte above 9
+// to its top bit, or has it lose that one and carry into what follows.
+func notDigits(w uint64) uint64 {
+	w ^= zeros
+	return ((w + overNines) | w) & tops
+}
+
+// digitsEnd returns where the digits at i end, and whether there are any.
+func digitsEnd(b []byte, i int) (end int, ok bool) {
+	for end = max(i, 0); end <= len(b)-8; end += 8 {
+		if found := notDigits(binary.LittleEndian.Uint64(b[end:])); found != 0 {
+			end += bits.TrailingZeros64(found) / 8
+			return end, end > i
+		}
 	}
-	if s.pos == start {
-		s.failHere("a digit is needed")
-		return false
+	for byteAt(b, end)-'0' <= 9 {
+		end++
 	}
-	return true
+	return end, end > i
+}
+
+// byteAt returns b[i], 0 if there is none.
+func byteAt(b []byte, i int) byte {
+	if uint(i) < uint(len(b)) {
+		return b[i]
+	}
+	return 0
 }

@@ -26,8 +26,19 @@ func AppendString(dst []byte, s string) []byte {
 // U+FFFD.
 func (l Layout) AppendString(dst []byte, s string) []byte {
 	dst = append(dst, '"')
+	plain := plainASCIILen(s)
+	if plain == len(s) {
+		dst = append(dst, s...)
+		return append(dst, '"')
+	}
+	return l.appendSpecial(dst, s, plain)
+}
+
+// appendSpecial appends s, of which at least a part that is not the first plain
+// bytes needs a closer look, and the quote behind it.
+func (l Layout) appendSpecial(dst []byte, s string, plain int) []byte {
 	start := 0
-	for i := plainASCIILen(s); i < len(s); {
+	for i := plain; i < len(s); {
 		c := s[i]
 		if c < utf8.RuneSelf {
 			if asIs[c] && (c != 0x7f || !l.ASCII) {
@@ -105,7 +116,7 @@ func appendUnit(dst []byte, unit rune) []byte {
 // exponent becomes null when it is beyond a float64, as it does for the
 // reference implementation.
 func (l Layout) AppendValue(dst, raw []byte) []byte {
-	s := Scanner{data: raw, limit: -1}
+	s := Scanner{data: raw, limit: -1, trusted: true}
 	for {
 		switch c := s.Kind(); {
 		case c == 0:
@@ -129,7 +140,7 @@ func (l Layout) AppendValue(dst, raw []byte) []byte {
 
 // appendText appends the string that comes next in s.
 func (l Layout) appendText(dst []byte, s *Scanner) []byte {
-	raw, escaped := s.text()
+	raw, escaped := s.RawText()
 	dst = append(dst, '"')
 	if !escaped && !l.ASCII {
 		dst = append(dst, raw...)
