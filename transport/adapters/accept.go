@@ -26,9 +26,12 @@ type hijacked struct {
 	err    error              // of writing the response
 }
 
+// controlBuffer is as much as a control frame takes, and more.
+const controlBuffer = 256
+
 // hijack takes the connection over. On an error it has answered the request:
 // with 501 where that is not supported, else with 500.
-func hijack(w http.ResponseWriter, wrap func(io.ReadWriteCloser) io.ReadWriteCloser) (*hijacked, error) {
+func hijack(w http.ResponseWriter, opts AcceptOptions) (*hijacked, error) {
 	conn, rw, err := http.NewResponseController(w).Hijack()
 	if err != nil {
 		status := http.StatusInternalServerError
@@ -49,8 +52,11 @@ func hijack(w http.ResponseWriter, wrap func(io.ReadWriteCloser) io.ReadWriteClo
 	}
 	h := &hijacked{conn: conn, rw: rw, header: http.Header{}, stream: conn}
 	maps.Copy(h.header, w.Header())
-	if wrap != nil {
-		h.stream = wrap(conn)
+	if opts.Wrap != nil {
+		h.stream = opts.Wrap(conn)
+	}
+	if opts.ControlOnly {
+		h.rw = bufio.NewReadWriter(bufio.NewReaderSize(conn, controlBuffer), bufio.NewWriterSize(conn, controlBuffer))
 	}
 	return h, nil
 }

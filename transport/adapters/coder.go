@@ -35,7 +35,7 @@ func (coderEngine) Dial(ctx context.Context, url string, opts DialOptions) (Conn
 }
 
 func (coderEngine) Accept(w http.ResponseWriter, r *http.Request, opts AcceptOptions) (Conn, error) {
-	h, err := hijack(w, opts.Wrap)
+	h, err := hijack(w, opts)
 	if err != nil {
 		return nil, err
 	}

@@ -56,6 +56,10 @@ type AcceptOptions struct {
 	Subprotocols []string
 	// Compression accepts permessage-deflate without context takeover.
 	Compression bool
+	// ControlOnly says that the caller, beneath the library, reads and writes the
+	// frames of messages, so that the library needs no more memory than control
+	// frames take.
+	ControlOnly bool
 	// Wrap is as in [DialOptions]. It is given a [net.Conn].
 	Wrap func(io.ReadWriteCloser) io.ReadWriteCloser
 }

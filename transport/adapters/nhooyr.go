@@ -37,7 +37,7 @@ func (nhooyrEngine) Dial(ctx context.Context, url string, opts DialOptions) (Con
 }
 
 func (nhooyrEngine) Accept(w http.ResponseWriter, r *http.Request, opts AcceptOptions) (Conn, error) {
-	h, err := hijack(w, opts.Wrap)
+	h, err := hijack(w, opts)
 	if err != nil {
 		return nil, err
 	}

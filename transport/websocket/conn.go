@@ -248,8 +248,8 @@ func (c *conn) backlog() transport.Backlog {
 	var b transport.Backlog
 	b.SendMessages, b.SendBytes = c.outbox.waiting()
 	if c.gate != nil {
-		messages, bytes := c.gate.waiting()
-		b.SendMessages, b.SendBytes = b.SendMessages+messages, b.SendBytes+bytes
+		soon := c.gate.waiting()
+		b.SendMessages, b.SendBytes = b.SendMessages+soon.messages, b.SendBytes+soon.bytes
 	}
 	b.ReceiveMessages, b.ReceiveBytes = c.inbox.waiting()
 	return b

@@ -104,8 +104,8 @@ func (g *gate) writeSoon(frames []transport.Frame, size int, hurry bool) (taken,
 	for _, f := range frames {
 		g.add(firstByte(f.Kind, false, true), f.Data)
 	}
-	g.messages += len(frames)
-	g.soon += int64(size)
+	g.soon.messages += len(frames)
+	g.soon.bytes += int64(size)
 	if hurry && !g.kicked && len(g.flushing) == 0 {
 		return true, true
 	}
@@ -120,11 +120,11 @@ func (g *gate) busy() bool {
 	return g.kicked || len(g.flushing) > 0
 }
 
-// waiting returns what writeSoon took over and is not being written yet.
-func (g *gate) waiting() (messages int, bytes int64) {
+// waiting returns what writeSoon took over and is not written yet.
+func (g *gate) waiting() load {
 	g.mu.Lock()
 	defer g.mu.Unlock()
-	return g.messages, g.soon
+	return load{g.soon.messages + g.underway.messages, g.soon.bytes + g.underway.bytes}
 }
 
 // open reports whether a frame of data can still go out, and gets a buffer for

@@ -63,14 +63,19 @@ type gate struct {
 	whole   int     // the bytes of the buffer that are whole frames
 	closing bool    // a close frame is in the buffer or was written
 	dropped bool    // data was dropped because of that
-	// messages and soon are how many messages of writeSoon there are in the
-	// buffer, and their bytes.
+	// soon counts the messages of writeSoon in the buffer, underway those that
+	// are being written.
+	soon, underway load
+	kicked         bool // a goroutine was started that has yet to take what it is to write
+	killed         bool
+	readErr        error // the first error of the network
+	sendErr        error
+}
+
+// load is a number of messages and their bytes.
+type load struct {
 	messages int
-	soon     int64
-	kicked   bool // a goroutine was started that has yet to take what it is to write
-	killed   bool
-	readErr  error // the first error of the network
-	sendErr  error
+	bytes    int64
 }
 
 // newGate returns a gate to the network. The fields seen, watch, spawn and failed

@@ -65,6 +65,7 @@ func (g *gate) writeOut(frame ...[]byte) error {
 	}
 	g.mu.Lock()
 	defer g.mu.Unlock()
+	g.underway = load{}
 	g.dropped = g.dropped || len(frame) > 0 && !open
 	switch {
 	case g.killed:
@@ -88,7 +89,7 @@ func (g *gate) take() (out *buffer, open bool) {
 		return nil, open
 	}
 	out = g.buffer
-	g.buffer, g.messages, g.soon = nil, 0, 0
+	g.buffer, g.soon, g.underway = nil, load{}, g.soon
 	if rest := out.b[g.whole:]; len(rest) > 0 {
 		g.buffer = getBuffer()
 		g.buffer.b = append(g.buffer.b, rest...)
@@ -125,7 +126,7 @@ func (g *gate) sendParts(frame net.Buffers) error {
 func (g *gate) fail(err error) {
 	g.mu.Lock()
 	g.sendErr = err
-	g.whole, g.messages, g.soon = 0, 0, 0
+	g.whole, g.soon = 0, load{}
 	if g.buffer != nil {
 		g.buffer.free()
 		g.buffer = nil

@@ -18,7 +18,11 @@ import (
 //
 // A message that was received and not read as a stream, and the bytes it was
 // sent from, are the caller's. Send returns when the operating system has the
-// message, or sooner when its context ends.
+// message, or sooner when its context ends. It also returns sooner, as soon as
+// the message is in line for the next write, when others are being written just
+// then or when more than eight were sent since the peer's latest: no more than
+// 64 KiB in all, and not with a [SendPolicy] other than [SendBlock]. An error of
+// that write ends the connection, and the next call tells.
 type Transport struct {
 	settings *settings
 	machine  transport.Machine
