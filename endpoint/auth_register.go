@@ -16,7 +16,7 @@ func (c *client) vet(ctx context.Context, registration *protocol.Registration) e
 		c.info = ClientInfo{Role: c.info.Role, Principal: c.info.Principal} // The rest is not for events.
 		return c.turnDown(ctx, registration.RefuseForGood, invalidID, err)
 	}
-	if !s.registrations.allow(s.options.Limits, c.identity()) {
+	if !s.registrations.allow(s.options.Limits.RegistrationsPerMinute, c.identity()) {
 		return c.rejected(s.turnAway(c.transport, ErrTooManyRegistrations))
 	}
 	if !c.principal.mayRegister(c.info.ID, c.info.Role) {

@@ -28,19 +28,20 @@ func (s *Server) authenticate(w http.ResponseWriter, r *http.Request) (context.C
 	// The request's context ends with its handler, and would end a
 	// connection's reads with it.
 	ctx := context.WithoutCancel(r.Context())
-	if s.options.Authenticate == nil {
-		if s.authorized(r) {
-			return ctx, true
-		}
-		s.deny(w, ErrForbidden)
-		return nil, false
+	check := s.checkToken
+	if s.options.Authenticate != nil {
+		check = s.identify
 	}
-	p, err := s.identify(r)
-	if err != nil {
+	p, err := s.prove(r, check)
+	switch {
+	case err != nil:
 		s.deny(w, err)
 		return nil, false
+	case p == nil:
+		return ctx, true
+	default:
+		return WithPrincipal(ctx, p), true
 	}
-	return WithPrincipal(ctx, p), true
 }
 
 // identify asks the Authenticator. Its error matches [ErrUnauthenticated] or
@@ -59,22 +60,16 @@ func (s *Server) identify(r *http.Request) (p *Principal, err error) {
 	}
 }
 
-// mayUseAPI reports whether a request comes on behalf of a principal with API. The
-// key in the reference's header counts as a bearer's token.
-func (s *Server) mayUseAPI(r *http.Request) bool {
-	if key := r.Header.Get("X-API-Key"); key != "" {
-		r = r.Clone(r.Context())
-		r.Header.Set("Authorization", "Bearer "+key)
-		r.URL.RawQuery = ""
-	}
-	p, err := s.identify(r)
-	return err == nil && p.API
-}
-
 // deny answers a request without the right credentials.
 func (s *Server) deny(w http.ResponseWriter, err error) {
 	s.events.observe(Event{Kind: EventRejected, Err: err})
 	s.logger.Info("connection without the right credentials", zap.Error(err))
+	var often *tooOften
+	if errors.As(err, &often) {
+		often.setRetryAfter(w.Header())
+		http.Error(w, "too many requests", http.StatusTooManyRequests)
+		return
+	}
 	if errors.Is(err, ErrUnauthenticated) {
 		w.Header().Set("WWW-Authenticate", `Bearer realm="aip"`)
 		http.Error(w, "unauthorized", http.StatusUnauthorized)

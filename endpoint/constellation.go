@@ -2,6 +2,7 @@ package endpoint
 
 import (
 	"context"
+	"crypto/tls"
 	"errors"
 	"slices"
 	"sync"
@@ -18,9 +19,19 @@ type ConstellationOptions struct {
 	// Name tells this constellation from others; its client ids are
 	// "name@device". It is required.
 	Name string
-	// Token is shown to the servers.
+	// Token is shown to the servers in the URL, as ?token=, which is where the
+	// reference's servers look, and no others need to: see Credentials.
 	Token string
-	// Dial opens the connections. Nil dials WebSockets, with the Token.
+	// Credentials, instead of Token, return what is shown to a server as
+	// Authorization: Bearer, anew for each connection.
+	Credentials Credentials
+	// TLS is for connections to wss URLs: whose certificates are trusted, and
+	// the certificate of this constellation ([TLSFiles.ClientConfig]). It is
+	// copied. Nil trusts the system's authorities. A URL that is not wss then
+	// fails with [transport.ErrInvalidURL].
+	TLS *tls.Config
+	// Dial opens the connections. Nil dials WebSockets, with the Token, the
+	// Credentials and TLS, of which a Dial has its own.
 	Dial Dialer
 	// RegistrationTimeout is how long a server may take to confirm a
 	// registration; zero means 15 seconds, negative means no bound.
@@ -83,10 +94,14 @@ func (o *ConstellationOptions) withDefaults() (ConstellationOptions, error) {
 		reconnect := *out.Reconnect
 		out.Reconnect = &reconnect
 	}
-	if out.Dial == nil {
-		out.Dial = dialWebSocket(out.Token, out.Logger)
+	if out.TLS != nil {
+		out.TLS = out.TLS.Clone()
 	}
-	return out, nil
+	return out, out.dialing().check()
+}
+
+func (o *ConstellationOptions) dialing() *dialing {
+	return &dialing{o.Dial, o.Token, o.Credentials, o.TLS, o.Logger}
 }
 
 // The bounds of a device's tasks.

@@ -2,6 +2,7 @@ package endpoint
 
 import (
 	"context"
+	"crypto/tls"
 	"errors"
 	"runtime"
 	"sync"
@@ -20,8 +21,17 @@ type DeviceOptions struct {
 	ID string
 	// URL is the server's address, such as "ws://host:5000/ws".
 	URL string
-	// Token is shown to the server.
+	// Token is shown to the server in the URL, as ?token=, which is where the
+	// reference's servers look, and no others need to: see Credentials.
 	Token string
+	// Credentials, instead of Token, return what is shown to the server as
+	// Authorization: Bearer, anew for each connection.
+	Credentials Credentials
+	// TLS is for connections to a wss URL: whose certificates are trusted, and
+	// the certificate of this device ([TLSFiles.ClientConfig]). It is copied.
+	// Nil trusts the system's authorities. A URL that is not wss then fails with
+	// [transport.ErrInvalidURL].
+	TLS *tls.Config
 	// Platform is one of the Platform constants of package messages; by
 	// default the one this program runs on.
 	Platform string
@@ -31,7 +41,8 @@ type DeviceOptions struct {
 	SystemInfo *messages.SystemInfo
 	// Tools are what commands can call, beside "list_tools".
 	Tools []Tool
-	// Dial opens the connection. Nil dials a WebSocket to URL, with the Token.
+	// Dial opens the connection. Nil dials a WebSocket to URL, with the Token,
+	// the Credentials and TLS, of which a Dial has its own.
 	Dial Dialer
 	// RegistrationTimeout is how long the server may take to confirm the
 	// registration; zero means 15 seconds, negative means no bound.
@@ -80,8 +91,11 @@ func (o *DeviceOptions) withDefaults() (DeviceOptions, error) {
 		reconnect := *out.Reconnect
 		out.Reconnect = &reconnect
 	}
-	if out.Dial == nil {
-		out.Dial = dialWebSocket(out.Token, out.Logger)
+	if out.TLS != nil {
+		out.TLS = out.TLS.Clone()
+	}
+	if err := out.dialing().check(); err != nil {
+		return out, err
 	}
 	if out.Platform == "" {
 		out.Platform = platform()
@@ -91,6 +105,10 @@ func (o *DeviceOptions) withDefaults() (DeviceOptions, error) {
 		out.SystemInfo = &info
 	}
 	return out, nil
+}
+
+func (o *DeviceOptions) dialing() *dialing {
+	return &dialing{o.Dial, o.Token, o.Credentials, o.TLS, o.Logger}
 }
 
 // platform returns AIP's name for the platform this program runs on.

@@ -50,7 +50,7 @@ func newDeviceConn(d *Device) (*deviceConn, error) {
 	o := &d.options
 	var err error
 	c.link, err = newReconnecting(o.Reconnect, connector{
-		dial: o.Dial,
+		dial: o.dialing().dialer(),
 		registration: func(ctx context.Context) *messages.ClientMessage {
 			return messages.NewDeviceRegistration(o.ID, o.Platform, d.systemInfo(ctx))
 		},

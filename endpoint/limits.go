@@ -26,6 +26,18 @@ type Limits struct {
 	// once. Further ones are turned away with 1013 (try again later) and
 	// [ErrTooManyRegistrations].
 	RegistrationsPerMinute int
+	// FailuresPerMinute are the requests from one address (of IPv6, one /64
+	// network) that show wrong credentials; default 10, all of which may come at
+	// once. What comes from the address then, with whatever credentials, is
+	// answered with 429 and Retry-After, and not looked at: see
+	// [ErrTooManyFailures]. Right credentials do not count, and neither does a
+	// request without any. Behind a proxy, [ServerOptions]' ClientIP has to be
+	// set: else one who guesses locks everyone out.
+	FailuresPerMinute int
+	// APIRequestsPerMinute are those of one principal or, without principals, of
+	// one address to [Server.API]; default 3000, all of which may come at once.
+	// Further ones are answered with 429 and Retry-After.
+	APIRequestsPerMinute int
 	// MaxUnregistered and MaxUnregisteredPerIP limit the connections that have
 	// not registered yet: all of them, and those from one address (of IPv6, one
 	// /64 network). Defaults 4096 and 1024. Further ones are answered with 503
@@ -45,6 +57,8 @@ const (
 	defaultBurstSeconds           = 2
 	defaultMaxDelay               = 30 * time.Second
 	defaultRegistrationsPerMinute = 1200
+	defaultFailuresPerMinute      = 10
+	defaultAPIRequestsPerMinute   = 3000
 	defaultMaxUnregistered        = 4096
 	defaultMaxUnregisteredPerIP   = 1024
 	defaultMaxClientsPerPrincipal = 4096
@@ -62,6 +76,11 @@ var (
 	ErrRateExceeded = errors.New("endpoint: client sends too much")
 	// ErrTooManyRegistrations: registrations come faster than [Limits] allow.
 	ErrTooManyRegistrations = errors.New("endpoint: too many registrations")
+	// ErrTooManyFailures: too many requests from an address have shown wrong
+	// credentials.
+	ErrTooManyFailures = errors.New("endpoint: too many wrong credentials from this address")
+	// ErrTooManyRequests: the API is used more often than [Limits] allow.
+	ErrTooManyRequests = errors.New("endpoint: too many requests to the API")
 	// ErrTooManyUnregistered: there are as many connections that have not
 	// registered as [Limits] allow.
 	ErrTooManyUnregistered = errors.New("endpoint: too many connections that have not registered")
@@ -84,6 +103,8 @@ func (l *Limits) withDefaults() *Limits {
 	out.ByteBurst = limitOr(out.ByteBurst, burstOf(out.ByteRate))
 	out.MaxDelay = durationOr(out.MaxDelay, defaultMaxDelay)
 	out.RegistrationsPerMinute = limitOr(out.RegistrationsPerMinute, defaultRegistrationsPerMinute)
+	out.FailuresPerMinute = limitOr(out.FailuresPerMinute, defaultFailuresPerMinute)
+	out.APIRequestsPerMinute = limitOr(out.APIRequestsPerMinute, defaultAPIRequestsPerMinute)
 	out.MaxUnregistered = limitOr(out.MaxUnregistered, defaultMaxUnregistered)
 	out.MaxUnregisteredPerIP = limitOr(out.MaxUnregisteredPerIP, defaultMaxUnregisteredPerIP)
 	out.MaxClientsPerPrincipal = limitOr(out.MaxClientsPerPrincipal, defaultMaxClientsPerPrincipal)

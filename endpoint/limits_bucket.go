@@ -40,12 +40,10 @@ func (b *bucket) take(n float64, now time.Time) time.Duration {
 	return time.Duration(min(math.Ceil(-b.level/b.perSecond*float64(time.Second)), float64(forever)))
 }
 
-// try takes one out, if it is there.
-func (b *bucket) try(now time.Time) bool {
-	b.fill(now)
-	if b.level < 1 {
-		return false
+// missing returns how long it is until there is one; 0 if there is.
+func (b *bucket) missing(now time.Time) time.Duration {
+	if b.fill(now); b.level >= 1 {
+		return 0
 	}
-	b.level--
-	return true
+	return time.Duration(math.Ceil((1 - b.level) / b.perSecond * float64(time.Second)))
 }

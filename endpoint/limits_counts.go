@@ -3,12 +3,9 @@ package endpoint
 import (
 	"context"
 	"fmt"
-	"math"
 	"net"
 	"net/http"
 	"net/netip"
-	"sync"
-	"time"
 )
 
 // errTooManyFromAddress is ErrTooManyUnregistered for one address.
@@ -132,48 +129,4 @@ func (s *Server) count(c *client, n int) {
 	if s.principals[name] += n; s.principals[name] == 0 {
 		delete(s.principals, name)
 	}
-}
-
-// registrations bounds how often an identity registers. The zero value is empty.
-type registrations struct {
-	mu      sync.Mutex
-	buckets map[string]*bucket
-	sweepAt int // the number of buckets at which the full ones go
-}
-
-// minSweep is the least number of buckets at which it is worth looking.
-const minSweep = 1024
-
-// allow reports whether the identity may register now.
-func (r *registrations) allow(l *Limits, identity string) bool {
-	if l.RegistrationsPerMinute == math.MaxInt {
-		return true
-	}
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	now := time.Now()
-	b := r.buckets[identity]
-	if b == nil {
-		perMinute := float64(l.RegistrationsPerMinute)
-		b = newBucket(perMinute/60, perMinute, now)
-		r.sweep(now)
-		r.buckets[identity] = b
-	}
-	return b.try(now)
-}
-
-// sweep forgets the buckets that are full, as new ones are.
-func (r *registrations) sweep(now time.Time) {
-	if r.buckets == nil {
-		r.buckets, r.sweepAt = map[string]*bucket{}, minSweep
-	}
-	if len(r.buckets) < r.sweepAt {
-		return
-	}
-	for identity, b := range r.buckets {
-		if b.fill(now); b.level >= b.burst {
-			delete(r.buckets, identity)
-		}
-	}
-	r.sweepAt = max(minSweep, 2*len(r.buckets))
 }

@@ -18,6 +18,7 @@ type pace struct {
 	mu              sync.Mutex
 	messages, bytes *bucket
 	delayed         time.Duration // since the client last kept to its rates
+	seen            int           // messages and connections
 }
 
 func newPace(l *Limits, expel func(cause error)) *pace {
@@ -34,6 +35,7 @@ func newPace(l *Limits, expel func(cause error)) *pace {
 func (p *pace) book(size int) (time.Duration, error) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
+	p.seen++
 	now := time.Now()
 	wait := max(p.messages.take(1, now), p.bytes.take(float64(size), now))
 	if wait <= 0 {
@@ -67,6 +69,20 @@ func (p *pace) keep(ctx context.Context, t transport.Transport, size int) error 
 		}
 	}
 	return nil
+}
+
+// connected counts a connection with which a session goes on.
+func (p *pace) connected() {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.seen++
+}
+
+// signs returns a number that changes with each sign of life of the client.
+func (p *pace) signs() int {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return p.seen
 }
 
 const rateExceeded = "too many messages"

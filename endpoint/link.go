@@ -119,7 +119,7 @@ func (l *link) open(ctx context.Context) error {
 func (l *link) connect(ctx context.Context) (err error) {
 	options := &l.constellation.options
 	l.transport, err = newReconnecting(l.reconnect(), connector{
-		dial: options.Dial,
+		dial: options.dialing().dialer(),
 		registration: func(context.Context) *messages.ClientMessage {
 			return messages.NewConstellationRegistration(options.Name, l.deviceID)
 		},

@@ -20,6 +20,8 @@ const (
 	defaultDeviceCommandTimeout = 5 * time.Minute
 	defaultSendTimeout          = time.Minute
 	defaultSilenceTimeout       = 6 * time.Minute
+	defaultDeviceInfoAge        = 10 * time.Minute
+	defaultProbeTimeout         = 5 * time.Second
 	defaultHeartbeatInterval    = 25 * time.Second
 	defaultAckTimeout           = 30 * time.Second
 	defaultInfoTimeout          = 10 * time.Second

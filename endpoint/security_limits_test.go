@@ -274,10 +274,9 @@ func TestRegistrationFlood(t *testing.T) {
 // are tried.
 func TestRegistrationsAreForgotten(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		var r registrations
-		limits := (&Limits{RegistrationsPerMinute: 60}).withDefaults()
+		var r rates
 		for i := range 50_000 {
-			if !r.allow(limits, fmt.Sprint(i)) {
+			if !r.allow(60, fmt.Sprint(i)) {
 				t.Fatal("a new name is refused")
 			}
 			if i%100 == 0 {

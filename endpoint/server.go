@@ -36,7 +36,8 @@ type ServerOptions struct {
 	// not told the error. It may be called concurrently, and may call the
 	// server. What the rules of spec section 5 refuse is refused all the same: a
 	// device may use itself only, and a constellation that has named a device
-	// only that one. Nil allows the rest.
+	// only that one. Nil allows the rest, but tells a constellation that has
+	// named no device about none.
 	Authorize func(ctx context.Context, access Access) error
 	// Limits bounds what clients may ask for. Nil means the defaults.
 	Limits *Limits
@@ -90,6 +91,18 @@ type ServerOptions struct {
 	// dropped. Zero means 6 minutes, three heartbeats of the reference's device
 	// client; negative means no bound.
 	SilenceTimeout time.Duration
+	// ProbeTimeout is how long a client may take to answer a ping when another
+	// one registers under its id on behalf of the same principal. If it does not,
+	// its connection is half-open: it is given up with [ErrTakenOver], and the
+	// new client has its place. If it does, the new one is refused. Zero means 5
+	// seconds; negative takes no place of who is connected. Without principals
+	// nobody's place is taken.
+	ProbeTimeout time.Duration
+	// DeviceInfoAge is how old what is known of a device may be when a
+	// constellation asks for it. A device that is connected is then asked first,
+	// and for two seconds waited for; one that does not answer, such as the
+	// reference's, is asked once. Zero means 10 minutes; negative asks no devices.
+	DeviceInfoAge time.Duration
 	// ResultAge is how long [Server.TaskResult] tells how a task has ended; zero
 	// means 10 minutes, negative means not at all.
 	ResultAge time.Duration
@@ -126,6 +139,12 @@ func (o *ServerOptions) withDefaults() (ServerOptions, error) {
 	out.Limits = out.Limits.withDefaults()
 	if out.ResultAge == 0 {
 		out.ResultAge = defaultResultAge
+	}
+	if out.DeviceInfoAge == 0 {
+		out.DeviceInfoAge = defaultDeviceInfoAge
+	}
+	if out.ProbeTimeout == 0 {
+		out.ProbeTimeout = defaultProbeTimeout
 	}
 	if out.SilenceTimeout == 0 {
 		out.SilenceTimeout = defaultSilenceTimeout
@@ -192,7 +211,9 @@ type Server struct {
 	unregistered unregistered
 	principals   map[string]int
 
-	registrations registrations
+	// registrations are counted by identity, failures by address, calls of the API
+	// by principal or address.
+	registrations, failures, calls rates
 }
 
 // NewServer returns a server that has no connections yet. The options are
@@ -231,7 +252,8 @@ type ClientInfo struct {
 	Target string
 	// Platform is a device's platform, as it said.
 	Platform string
-	// SystemInfo is the JSON object that a device sent about itself, or unset.
+	// SystemInfo is the JSON object that a device sent about itself last, or
+	// unset.
 	SystemInfo messages.Value
 	// Since is when it registered.
 	Since time.Time
@@ -247,6 +269,7 @@ func (s *Server) Clients() []ClientInfo {
 	list := make([]ClientInfo, 0, len(s.online))
 	for _, c := range s.online {
 		info := c.info
+		info.SystemInfo, _ = c.systemInfo()
 		info.Detached = c.detached()
 		list = append(list, info)
 	}

@@ -18,8 +18,9 @@ const maxAPIBody = 1 << 20
 // API returns the server's HTTP API, for programs that are no AIP clients (spec
 // section 4). It asks for the Token, if there is one, as the header X-API-Key or
 // as Authorization: Bearer, and answers 401 without it; with an [Authenticator]
-// it wants a principal with API. All answers are JSON;
-// errors have the form {"detail": "..."}.
+// it wants a principal with API. Requests beyond what [Limits] allow are answered
+// with 429 and Retry-After. All answers are JSON; errors have the form
+// {"detail": "..."}.
 //
 //	GET  /api/clients             {"online_clients": [ids]}
 //	GET  /api/health              {"status": "healthy", "online_clients": [ids]}
@@ -37,28 +38,56 @@ func (s *Server) API() http.Handler {
 	mux.HandleFunc("POST /api/dispatch", s.apiDispatch)
 	mux.HandleFunc("GET /api/task_result/{name}", s.apiTaskResult)
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		if !s.authorizedForAPI(r) {
+		var often *tooOften
+		switch err := s.admitToAPI(r); {
+		case errors.As(err, &often):
+			often.setRetryAfter(w.Header())
+			s.apiError(w, http.StatusTooManyRequests, "Too many requests")
+		case err != nil:
 			w.Header().Set("WWW-Authenticate", "Bearer")
 			s.apiError(w, http.StatusUnauthorized, "Invalid API key")
-			return
+		default:
+			mux.ServeHTTP(w, r)
 		}
-		mux.ServeHTTP(w, r)
 	})
 }
 
-// authorizedForAPI compares the key in constant time.
-func (s *Server) authorizedForAPI(r *http.Request) bool {
-	if s.options.Authenticate != nil {
-		return s.mayUseAPI(r)
+// admitToAPI returns why a request is not dealt with, or nil.
+func (s *Server) admitToAPI(r *http.Request) error {
+	p, err := s.prove(r, s.identifyForAPI)
+	if err != nil {
+		s.logger.Info("the API is not for this request", zap.Error(err))
+		return err
 	}
-	if s.options.Token == "" {
-		return true
+	caller := "address " + s.addressOf(r)
+	if p != nil {
+		caller = "principal " + p.Name
 	}
+	if after := s.calls.take(s.options.Limits.APIRequestsPerMinute, caller); after > 0 {
+		return &tooOften{ErrTooManyRequests, after}
+	}
+	if p != nil && !p.API {
+		return ErrNotAuthorized
+	}
+	return nil
+}
+
+// identifyForAPI returns on whose behalf a request comes; nil for everyone's. The
+// key in the reference's header counts as a bearer's token. With a Token what is
+// in the URL does not count.
+func (s *Server) identifyForAPI(r *http.Request) (*Principal, error) {
 	key := r.Header.Get("X-API-Key")
-	if key == "" {
-		key = bearer(r)
+	if key != "" || s.options.Authenticate == nil {
+		r = r.Clone(r.Context())
+		r.URL.RawQuery = ""
 	}
-	return sameToken(key, s.options.Token)
+	if key != "" {
+		r.Header.Set("Authorization", "Bearer "+key)
+	}
+	if s.options.Authenticate == nil {
+		return s.checkToken(r)
+	}
+	return s.identify(r)
 }
 
 func (s *Server) apiClients(w http.ResponseWriter, _ *http.Request) {

@@ -129,7 +129,7 @@ func TestDispatchRefused(t *testing.T) {
 
 // Protects: the API from those without the key.
 func TestAPIKey(t *testing.T) {
-	server := startServer(t, &ServerOptions{Handler: recordedHandler, Token: "sécret"})
+	server := startServer(t, &ServerOptions{Handler: recordedHandler, Token: "sécret", Limits: &Limits{FailuresPerMinute: -1}})
 	for _, header := range [][]string{nil, {"X-API-Key", "wrong"}, {"X-API-Key", ""}, {"Authorization", "Bearer wrong"}, {"Authorization", "Basic sécret"}} {
 		for _, path := range []string{"/api/clients", "/api/health", "/api/task_result/x", "/api/none"} {
 			if code, m := server.call("GET", path, "", header...); code != http.StatusUnauthorized || m["detail"] != "Invalid API key" {

@@ -11,7 +11,8 @@ import (
 // credentials it answers before the upgrade: with 403 (spec section 4) or, with
 // an [Authenticator], as that says. While the server is closing or full it
 // answers 503, if it is closing with the header Retry-After; and with 429 if the
-// address has too many connections that have not registered.
+// address has too many connections that have not registered or, with Retry-After
+// and whatever they show, if it has shown too many wrong credentials.
 func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	ctx, ok := s.authenticate(w, r)
 	if !ok {
@@ -44,17 +45,4 @@ func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	if err := s.Serve(withVisit(ctx, visit{address, true}), t); err != nil {
 		s.logger.Info("connection ended", zap.Error(err))
 	}
-}
-
-// authorized compares the token in constant time. A token given several times
-// counts as its last value, as in the reference.
-func (s *Server) authorized(r *http.Request) bool {
-	if s.options.Token == "" {
-		return true
-	}
-	given := bearer(r)
-	if all := r.URL.Query()["token"]; len(all) > 0 {
-		given = all[len(all)-1]
-	}
-	return sameToken(given, s.options.Token)
 }

@@ -29,7 +29,7 @@ func (c *client) handle(ctx context.Context, m *messages.ClientMessage) error {
 	case messages.ClientDeviceInfoRequest:
 		return c.answerDeviceInfo(ctx, m)
 	case messages.ClientDeviceInfoResponse:
-		c.server.logger.Debug("client sent information about itself", zap.String("client_id", c.info.ID))
+		c.learn(m.Metadata)
 		return nil
 	case messages.ClientError:
 		c.noteError(m)
@@ -140,24 +140,28 @@ func describe(invalid *protocol.MessageError) string {
 	}
 }
 
-// answerDeviceInfo answers from the registry. A constellation that declared a
-// device at its registration may ask for that one only.
+// answerDeviceInfo answers a question about a device.
 func (c *client) answerDeviceInfo(ctx context.Context, m *messages.ClientMessage) error {
 	if c.info.Role != messages.Constellation {
 		return c.refuse(ctx, m, "DEVICE_INFO_REQUEST is permitted only for constellation clients")
 	}
-	if c.info.Target != "" && m.TargetID != c.info.Target {
+	if !c.mayAskAbout(m.TargetID) {
 		return c.refuse(ctx, m, "Not authorized to request device info for this device")
 	}
 	if err := c.authorize(ctx, ActionDeviceInfo, m.TargetID); err != nil {
 		return c.refuseFor(ctx, m, notAuthorized, err)
 	}
-	info := c.server.systemInfo(m.TargetID)
-	err := c.bounded(kept(ctx), func(ctx context.Context) error { return protocol.AnswerDeviceInfo(ctx, c.proto, m, info) })
-	if err == nil {
-		c.server.events.observe(c.event(Event{Kind: EventDeviceInfo, DeviceID: m.TargetID}))
+	return c.tellDeviceInfo(ctx, m)
+}
+
+// mayAskAbout reports whether a constellation may be told about a device: that
+// which it named at its registration. If it named none, Authorize decides;
+// without one it is told about none.
+func (c *client) mayAskAbout(deviceID string) bool {
+	if c.info.Target == "" {
+		return deviceID != "" && c.server.options.Authorize != nil
 	}
-	return err
+	return deviceID == c.info.Target
 }
 
 // systemInfo returns what the device of that id said about itself; unset if it
@@ -166,7 +170,8 @@ func (s *Server) systemInfo(id string) messages.Value {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if device := s.online[id]; device != nil {
-		return device.info.SystemInfo
+		info, _ := device.systemInfo()
+		return info
 	}
 	return messages.Value{}
 }

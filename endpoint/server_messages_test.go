@@ -1,6 +1,7 @@
 package endpoint
 
 import (
+	"context"
 	"errors"
 	"io"
 	"strings"
@@ -142,28 +143,33 @@ func TestHeartbeatsOfAnyRole(t *testing.T) {
 
 // TestDeviceInfo: the server answers from the registration.
 func TestDeviceInfo(t *testing.T) {
+	ask := func(p *peer, target string) map[string]any {
+		p.send(object{"type": "device_info_request", "status": "ok", "client_type": "constellation", "target_id": target, "request_id": "R1"})
+		m := p.expect(object{"type": "device_info_response", "status": "ok", "response_id": "R1"})
+		return m["result"].(map[string]any)
+	}
 	synctest.Test(t, func(t *testing.T) {
 		server := startServer(t, &ServerOptions{Handler: noTasks})
 		server.device("dev")
 		silent := server.connect()
 		silent.send(register("silent"))
 		silent.expect(object{"type": "heartbeat"})
-		ask := func(p *peer, target string) map[string]any {
-			p.send(object{"type": "device_info_request", "status": "ok", "client_type": "constellation", "target_id": target, "request_id": "R1"})
-			m := p.expect(object{"type": "device_info_response", "status": "ok", "response_id": "R1"})
-			return m["result"].(map[string]any)
-		}
 		if got := ask(server.constellation("c1", "dev"), "dev"); got["hostname"] != "host of dev" {
 			t.Errorf("got %v", got)
 		}
 		if got := ask(server.constellation("c2", "silent"), "silent"); got["error"] == nil {
 			t.Errorf("got %v", got)
 		}
+	})
+	// One that has named no device asks about those that Authorize allows.
+	synctest.Test(t, func(t *testing.T) {
+		server := startServer(t, &ServerOptions{Handler: noTasks, Authorize: func(context.Context, Access) error { return nil }})
+		server.device("dev")
 		free := server.constellation("c3", "")
 		if got := ask(free, "dev"); got["hostname"] != "host of dev" {
 			t.Errorf("got %v", got)
 		}
-		for _, nobody := range []string{"ghost", "c1"} {
+		for _, nobody := range []string{"ghost", "c3"} {
 			if got := ask(free, nobody); got["error"] == nil {
 				t.Errorf("got %v", got)
 			}

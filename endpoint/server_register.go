@@ -34,6 +34,7 @@ func (c *client) register(ctx context.Context) (resumed bool, err error) {
 // enroll makes the client a new one.
 func (c *client) enroll(ctx context.Context, registration *protocol.Registration) error {
 	c.server.relieve(ctx, c)
+	c.server.takeOver(ctx, c)
 	text, err := c.server.enter(c)
 	if err != nil {
 		return c.rejected(c.server.turnAway(c.transport, err))

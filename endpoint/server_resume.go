@@ -118,6 +118,8 @@ func (c *client) resume(ctx context.Context, registration *protocol.Registration
 	s.mu.Unlock()
 	if own != nil {
 		own.watchSilence(c.heard)
+		own.pace.connected()
+		own.learn(c.info.SystemInfo)
 		own.attached.Store(true)
 	}
 	s.events.observe(c.event(Event{Kind: EventRegistered, DeviceID: c.info.Target, Resumed: true}))

@@ -47,6 +47,12 @@ type client struct {
 	unregistered bool
 	// pace bounds what is read; nil before the registration.
 	pace *pace
+	// telemetry is news of what is in info; refreshing: a question of this client
+	// about a device waits for it.
+	telemetry  telemetry
+	refreshing atomic.Bool
+	// probe guards the client's id against who has the same credentials.
+	probe probe
 	// living ends with the server, or by evict, which makes Serve close the
 	// connection.
 	living context.Context

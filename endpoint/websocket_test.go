@@ -155,12 +155,13 @@ func TestToken(t *testing.T) {
 		if test.header != "" {
 			r.Header.Set("Authorization", test.header)
 		}
-		if got := server.authorized(r); got != test.want {
-			t.Errorf("%+v: %v", test, got)
+		if _, err := server.checkToken(r); (err == nil) != test.want {
+			t.Errorf("%+v: %v", test, err)
 		}
 	}
-	if open := startServer(t, &ServerOptions{Handler: noTasks}); !open.authorized(httptest.NewRequest(http.MethodGet, "/ws", nil)) {
-		t.Error("a server without a token wants one")
+	open := startServer(t, &ServerOptions{Handler: noTasks})
+	if _, err := open.checkToken(httptest.NewRequest(http.MethodGet, "/ws", nil)); err != nil {
+		t.Errorf("a server without a token wants one: %v", err)
 	}
 }
 
@@ -342,7 +343,7 @@ func TestFirstLimit(t *testing.T) {
 		result <- err
 	}))
 	t.Cleanup(web.Close)
-	client, err := dialWebSocket("", nil)(soon(t), "ws"+strings.TrimPrefix(web.URL, "http"))
+	client, err := dialWebSockets(dialing{})(soon(t), "ws"+strings.TrimPrefix(web.URL, "http"))
 	if err != nil {
 		t.Fatal(err)
 	}

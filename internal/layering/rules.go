@@ -32,7 +32,13 @@ const (
 	goccy      = "github.com/goccy/go-json"
 	sonic      = "github.com/bytedance/sonic"
 	easyjson   = "github.com/mailru/easyjson"
+	mcpSDK     = "github.com/modelcontextprotocol/go-sdk"
 	gonumPlot  = "gonum.org/v1/plot"
+
+	toxiproxy = "github.com/Shopify/toxiproxy/v2"
+	zerolog   = "github.com/rs/zerolog"
+
+	chi = "github.com/go-chi/chi/v5"
 
 	yaml = "go.yaml.in/yaml/v3"
 	term = "golang.org/x/term"
@@ -129,6 +135,12 @@ var Rules = []Rule{
 		Exposes: []string{zap},
 	},
 	{
+		Package: "examples/chi",
+		Why:     "a module of its own, so that the router stays out of the root module",
+		Allows:  []string{"messages", "endpoint"},
+		Modules: []string{chi},
+	},
+	{
 		Package: "examples/...",
 		Why:     "an example uses what a user can use",
 		Allows:  []string{"messages", "codec", "transport", "transport/adapters", "transport/websocket", "transport/transporttest", "protocol", "resilience", "endpoint"},
@@ -151,6 +163,11 @@ var Rules = []Rule{
 		Package: "internal/soak",
 		Why:     "the soak run uses what a user can use",
 		Allows:  []string{"messages", "transport", "transport/websocket", "protocol", "resilience", "endpoint"},
+	},
+	{
+		Package:     "internal/faults",
+		Why:         "its tests use the endpoints as a user does, over lines that fail",
+		TestModules: []string{toxiproxy, zerolog},
 	},
 	{
 		Package: "internal/bench/jsoncase/parsed",
@@ -186,11 +203,17 @@ var Rules = []Rule{
 		Modules: []string{gonumPlot},
 	},
 	{
+		Package: "internal/bench/stack",
+		Why:     "a module of its own, so that peers to measure against stay out of the root module",
+		Allows:  []string{"messages", "codec", "transport", "transport/websocket", "protocol", "endpoint"},
+		Modules: []string{nhooyr, mcpSDK},
+	},
+	{
 		Package: "internal/bench",
 		Why:     "a module of its own, so that peers to measure against stay out of the root module",
 		Allows: []string{
 			"messages", "codec", "transport", "transport/websocket", "protocol", "endpoint",
-			"internal/bench/jsoncase", "internal/bench/peer", "internal/bench/report",
+			"internal/bench/jsoncase", "internal/bench/peer", "internal/bench/report", "internal/bench/stack",
 		},
 		Modules: []string{goccy, sonic, easyjson},
 	},
