@@ -99,7 +99,7 @@ cover: python ## measure the tests' coverage over all packages; writes coverage.
 	$(GO) tool cover -func=coverage.out | tail -n 1
 
 .PHONY: bench
-bench: ## measure beside the peers (BENCHFLAGS); writes internal/bench/results.json and docs/performance.md
+bench: python ## measure beside the peers (BENCHFLAGS); writes internal/bench/results.json and docs/performance.md
 	@mkdir -p '$(CURDIR)/bin'
 	$(GO) build -o '$(CURDIR)/bin/bench' ./internal/bench
 	GOEXPERIMENT=jsonv2 $(GO) build -o '$(CURDIR)/bin/jsonv2' ./internal/bench/jsonv2

@@ -161,6 +161,17 @@ type ReadLimiter interface {
 	SetReadLimit(n int64)
 }
 
+// Lender is a transport that can lend messages instead of giving them away, so
+// that the memory of large ones is used again.
+type Lender interface {
+	// Borrow waits for the next message, of either kind, and calls use with it.
+	// When use returns, the bytes are the transport's again: nothing of them may
+	// be kept. Borrow returns the error of use as it is; the message is gone all
+	// the same. Other errors are those of [FrameTransport.ReceiveFrame], whose
+	// rules for concurrent use apply.
+	Borrow(ctx context.Context, use func(Frame) error) error
+}
+
 // Backlogger tells how much waits inside the transport.
 type Backlogger interface {
 	Backlog() Backlog

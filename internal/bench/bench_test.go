@@ -7,13 +7,16 @@ import (
 	"os"
 	"path/filepath"
 	"regexp"
+	"runtime"
 	"slices"
 	"strings"
 	"testing"
 
-	"github.com/aip-go/aip/internal/bench/peer"
 	"github.com/aip-go/aip/internal/bench/report"
 )
+
+// pythonLibraries is where "make python" installs what the tests need.
+var pythonLibraries = filepath.Join("..", "interop", ".python")
 
 // TestEverythingIsMeasured takes the quick turns of every peer in everything
 // that is measured. A turn fails if a message is lost or comes back as another.
@@ -23,6 +26,7 @@ func TestEverythingIsMeasured(t *testing.T) {
 		results: filepath.Join(folder, "results.json"),
 		page:    filepath.Join(folder, "performance.md"),
 	}
+	c.libraries = pythonLibraries
 	c.complete(true)
 	var out strings.Builder
 	if err := c.run(t.Context(), &out); err != nil {
@@ -32,13 +36,10 @@ func TestEverythingIsMeasured(t *testing.T) {
 	if !results.Quick {
 		t.Error("the results do not say that the run was a quick one")
 	}
-	for _, s := range wireScenarios() {
-		for _, p := range peer.All() {
-			if s.fits != nil && !s.fits(p) {
-				continue
-			}
+	for _, s := range scenarios(new(python)) {
+		for _, c := range s.contenders {
 			for _, m := range s.measures {
-				expectFigures(t, results, m.Name, p.Name)
+				expectFigures(t, results, m.Name, c.name)
 			}
 		}
 	}
@@ -86,7 +87,7 @@ func expectFigures(t *testing.T, results *report.Results, measure, name string) 
 	}
 	for _, figure := range figures {
 		// What is counted can be nothing, and memory can shrink.
-		counted := strings.HasSuffix(measure, "-allocs") || strings.HasPrefix(measure, "idle-")
+		counted := strings.HasSuffix(measure, "-allocs") || strings.HasPrefix(measure, "idle-") || strings.HasSuffix(measure, "-sender")
 		if figure <= 0 && !counted {
 			t.Errorf("%s of %s has the figure %v", measure, name, figure)
 		}
@@ -192,6 +193,53 @@ func TestDigits(t *testing.T) {
 			t.Errorf("%v becomes %v, want %v", given, got, want)
 		}
 	}
+}
+
+// Without the libraries there is no figure of what is in Python, and the page
+// says why.
+func TestPythonIsLeftOut(t *testing.T) {
+	c := command{libraries: t.TempDir()}
+	c.selected = Selection{Measures: regexp.MustCompile("^whole-heartbeat$")}
+	c.complete(true)
+	results, err := c.get(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	if got := results.Find("whole-heartbeat", pythonName); got != nil {
+		t.Errorf("its figures are %v", got)
+	}
+	expectFigures(t, results, "whole-heartbeat", "aip endpoint")
+	if page := results.Page("performance", ""); !strings.Contains(page, "- "+pythonName+": ") || !strings.Contains(page, "make python") {
+		t.Errorf("the page does not say why:\n%s", page)
+	}
+}
+
+func TestProfiles(t *testing.T) {
+	c := command{profiles: t.TempDir(), libraries: t.TempDir()}
+	c.selected = Selection{Measures: regexp.MustCompile("^typed-command$")}
+	c.complete(true)
+	if _, err := c.get(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	for _, folder := range []string{c.profiles, filepath.Join(c.profiles, "protocol")} {
+		for _, name := range []string{"cpu", "allocs", "heap", "block", "mutex"} {
+			info, err := os.Stat(filepath.Join(folder, name+".pprof"))
+			if err != nil || info.Size() == 0 {
+				t.Errorf("there is no profile %s in %s: %v", name, folder, err)
+			}
+		}
+	}
+}
+
+func TestWatchSeesThePeak(t *testing.T) {
+	const size = 8 << 20
+	w := startWatch()
+	block := make([]byte, size)
+	block[0] = 1
+	if got := w.stop(); got < size || got > 2*size {
+		t.Errorf("the heap grew by %d bytes, of a block of %d", got, size)
+	}
+	runtime.KeepAlive(block)
 }
 
 func TestServeRefusesAnUnknownPeer(t *testing.T) {

@@ -4,6 +4,7 @@ import (
 	"bufio"
 	"context"
 	"errors"
+	"fmt"
 	"io"
 	"os"
 	"path/filepath"
@@ -24,6 +25,7 @@ type command struct {
 	results, from    string
 	page, notes      string
 	jsonv2, profiles string
+	libraries        string // in Python
 }
 
 // complete fills in what was not given.
@@ -39,6 +41,7 @@ func (c *command) complete(quick bool) {
 	if c.plan.Turn != 0 {
 		whole.Turn = c.plan.Turn
 	}
+	whole.Profiles = c.profiles
 	c.plan = whole
 }
 
@@ -94,9 +97,23 @@ func (c *command) measure(ctx context.Context) (results *report.Results, err err
 		Rounds:  c.plan.Rounds,
 		Turn:    c.plan.Turn.String(),
 		Machine: machine(),
-		Groups:  []report.Group{wireGroup},
+		Groups:  []report.Group{wireGroup, typedGroup, contentGroup, idleGroup, toolsGroup, wholeGroup},
 	}}
-	results.Measures, results.Series, err = runWire(ctx, c.plan, c.selected)
+	if c.jsonv2 == "" {
+		results.Notes = append(results.Notes, "encoding/json/v2: its program was not given.")
+	}
+	results.Versions = versions()
+	var inPython *python
+	if missing := pythonInstalled(c.libraries); missing != nil {
+		results.Notes = append(results.Notes, fmt.Sprintf("%s: %v.", pythonName, missing))
+	} else {
+		if inPython, err = startPython(c.libraries); err != nil {
+			return nil, err
+		}
+		defer func() { err = errors.Join(err, inPython.close()) }()
+		results.Versions = append(results.Versions, inPython.versions...)
+	}
+	results.Measures, results.Series, err = runScenarios(ctx, c.plan, c.selected, scenarios(inPython))
 	if err != nil {
 		return nil, err
 	}
@@ -105,12 +122,12 @@ func (c *command) measure(ctx context.Context) (results *report.Results, err err
 		return nil, err
 	}
 	results.Groups, results.Measures, results.Series = append(results.Groups, groups...), append(results.Measures, measures...), append(results.Series, series...)
-	if c.jsonv2 == "" {
-		results.Notes = append(results.Notes, "encoding/json/v2: its program was not given.")
-	}
-	results.Notes = append(results.Notes, "The whole stack beside one in Python: there is no such measure yet.")
-	results.Versions = versions()
 	return results, nil
+}
+
+// scenarios are all but those of JSON.
+func scenarios(inPython *python) []scenario {
+	return slices.Concat(wireScenarios(), typedScenarios(), contentScenarios(), idleScenarios(), toolsScenarios(), wholeScenarios(inPython))
 }
 
 // writePage writes the page, and its plots to the folder of its name.
@@ -169,6 +186,7 @@ var modules = []string{
 	"nhooyr.io/websocket", "github.com/coder/websocket", "github.com/gorilla/websocket", "github.com/lxzan/gws",
 	"github.com/gobwas/ws", "google.golang.org/grpc", "github.com/quic-go/quic-go", "github.com/nats-io/nats.go",
 	"github.com/nats-io/nats-server/v2", "github.com/goccy/go-json", "github.com/bytedance/sonic", "github.com/mailru/easyjson",
+	"github.com/modelcontextprotocol/go-sdk",
 }
 
 // versions returns those of the modules that this program is made of.

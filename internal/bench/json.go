@@ -47,7 +47,7 @@ var jsonGroups = []struct {
 }{
 	{report.Group{
 		Name: "json", Title: "JSON, free-form values parsed by the peers", Baseline: jsonBaseline,
-		About: "One goroutine. The peers read free-form values into maps and slices, as most programs do; the codec leaves them as text, after it has checked it. The codec also checks what the protocol demands of a message, which the peers do not.",
+		About: "One goroutine, for half a turn. The peers read free-form values into maps and slices, as most programs do; the codec leaves them as text, after it has checked it. The codec also checks what the protocol demands of a message, which the peers do not.",
 	}, false},
 	{report.Group{
 		Name: "json-raw", Title: "JSON, free-form values left as text", Baseline: jsonBaseline,
@@ -104,7 +104,7 @@ func jsonContestants(plan Plan, selected Selection, other *jsonProcess, c jsonca
 	var all []contestant
 	add := func(name string, ours bool, step func() error) {
 		all = append(all, contestant{name, ours, func(context.Context) ([]float64, error) {
-			figures, err := jsoncase.Take(step, plan.Turn)
+			figures, err := jsoncase.Take(step, plan.Turn/2)
 			return []float64{figures.Time, figures.Allocs}, err
 		}})
 	}
@@ -122,7 +122,7 @@ func jsonContestants(plan Plan, selected Selection, other *jsonProcess, c jsonca
 		add(l.Name, false, step)
 	}
 	if other != nil {
-		request := jsoncase.Request{Case: c.Name, Size: plan.ResultSize, Leave: leave, Encode: encode, Turn: plan.Turn}
+		request := jsoncase.Request{Case: c.Name, Size: plan.ResultSize, Leave: leave, Encode: encode, Turn: plan.Turn / 2}
 		all = append(all, contestant{jsonv2Name, false, func(context.Context) ([]float64, error) {
 			figures, err := other.take(request)
 			return []float64{figures.Time, figures.Allocs}, err

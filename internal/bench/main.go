@@ -20,6 +20,7 @@ import (
 	"fmt"
 	"os"
 	"os/signal"
+	"path/filepath"
 	"regexp"
 	"runtime"
 )
@@ -31,7 +32,7 @@ func main() {
 	var c command
 	quick := flag.Bool("quick", false, "measure just enough to show that everything works")
 	flag.IntVar(&c.plan.Rounds, "rounds", 0, "turns per peer and measure (default 7)")
-	flag.DurationVar(&c.plan.Turn, "turn", 0, "how long a turn lasts (default 200ms)")
+	flag.DurationVar(&c.plan.Turn, "turn", 0, "how long a turn lasts (default 150ms)")
 	flag.Func("peers", "measure the peers whose names match this regular `expression`", pattern(&c.selected.Peers))
 	flag.Func("measures", "take the measures whose names match this regular `expression`", pattern(&c.selected.Measures))
 	flag.StringVar(&c.results, "results", "", "write all figures to this JSON `file`")
@@ -39,7 +40,8 @@ func main() {
 	flag.StringVar(&c.page, "page", "", "write the page to this Markdown `file`, and the plots to the folder of its name beside it")
 	flag.StringVar(&c.notes, "notes", "", "end the page with the Markdown of this `file`")
 	flag.StringVar(&c.jsonv2, "jsonv2", "", "measure encoding/json/v2 with this `program`, which is ./jsonv2 built with GOEXPERIMENT=jsonv2")
-	flag.StringVar(&c.profiles, "profiles", "", "write profiles of the clients' process to this `folder`")
+	flag.StringVar(&c.libraries, "libraries", filepath.Join("internal", "interop", ".python"), "the `folder` of the Python libraries, which \"make python\" installs")
+	flag.StringVar(&c.profiles, "profiles", "", "write profiles of the clients' process to this `folder`, and those of each serving process to a folder in it")
 	flag.Parse()
 	if flag.NArg() != 0 || c.plan.Rounds < 0 || c.plan.Turn < 0 {
 		flag.Usage()

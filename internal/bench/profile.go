@@ -29,7 +29,7 @@ func startProfiles(folder string) (stop func() error, err error) {
 	return func() error {
 		pprof.StopCPUProfile()
 		err := cpu.Close()
-		for _, name := range []string{"allocs", "block", "mutex"} {
+		for _, name := range []string{"allocs", "heap", "block", "mutex"} {
 			err = errors.Join(err, writeProfile(folder, name))
 		}
 		return err

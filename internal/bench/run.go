@@ -10,7 +10,6 @@ import (
 	"runtime"
 	"time"
 
-	"github.com/aip-go/aip/internal/bench/peer"
 	"github.com/aip-go/aip/internal/bench/report"
 )
 
@@ -26,14 +25,8 @@ type contestant struct {
 	take func(ctx context.Context) ([]float64, error)
 }
 
-// runWire measures the peers of package peer.
-func runWire(ctx context.Context, plan Plan, selected Selection) (measures []report.Measure, series []report.Series, err error) {
-	var peers []peer.Peer
-	for _, p := range peer.All() {
-		if matches(selected.Peers, p.Name) {
-			peers = append(peers, p)
-		}
-	}
+// runScenarios takes the turns of all scenarios.
+func runScenarios(ctx context.Context, plan Plan, selected Selection, scenarios []scenario) (measures []report.Measure, series []report.Series, err error) {
 	servers := make(map[string]Server)
 	defer func() {
 		for name, server := range servers {
@@ -42,30 +35,31 @@ func runWire(ctx context.Context, plan Plan, selected Selection) (measures []rep
 			}
 		}
 	}()
-	for _, s := range wireScenarios() {
+	for _, s := range scenarios {
 		if !matches(selected.Measures, s.measures[0].Name) {
 			continue
 		}
 		var contestants []contestant
-		for _, p := range peers {
-			if s.fits != nil && !s.fits(p) {
+		for _, c := range s.contenders {
+			if !matches(selected.Peers, c.name) {
 				continue
 			}
-			if servers[p.Name] == nil {
-				server, err := startServer(p)
+			if c.serves != "" && servers[c.serves] == nil {
+				server, err := c.start(plan.Profiles)
 				if err != nil {
-					return nil, nil, fmt.Errorf("%s: %w", p.Name, err)
+					return nil, nil, fmt.Errorf("%s: %w", c.serves, err)
 				}
-				servers[p.Name] = server
+				servers[c.serves] = server
 			}
-			t := turn{plan, p, servers[p.Name]}
-			contestants = append(contestants, contestant{p.Name, p.Ours, func(ctx context.Context) ([]float64, error) { return s.take(ctx, t) }})
+			t := turn{plan, c.serves, c.peer, servers[c.serves]}
+			contestants = append(contestants, contestant{c.name, c.ours, func(ctx context.Context) ([]float64, error) { return c.take(ctx, t) }})
 		}
-		fmt.Fprintln(os.Stderr, s.measures[0].Title)
+		began := time.Now()
 		taken, err := takeTurns(ctx, plan.Rounds, s.measures, contestants)
 		if err != nil {
 			return nil, nil, err
 		}
+		fmt.Fprintf(os.Stderr, "%s: %.1f s\n", s.measures[0].Title, time.Since(began).Seconds())
 		measures, series = append(measures, s.measures...), append(series, taken...)
 	}
 	return measures, series, nil

@@ -8,15 +8,21 @@ import (
 	"io"
 	"os"
 	"os/exec"
+	"path/filepath"
 	"runtime"
+	"strings"
 	"time"
 
 	"github.com/aip-go/aip/internal/bench/peer"
+	"github.com/aip-go/aip/internal/bench/stack"
 )
 
-// serveVariable names, in the environment of a child process, the peer that it
-// serves.
-const serveVariable = "AIP_BENCH_SERVE"
+// serveVariable names, in the environment of a child process, the peer or the
+// service that it is, and profilesVariable the folder for its profiles.
+const (
+	serveVariable    = "AIP_BENCH_SERVE"
+	profilesVariable = "AIP_BENCH_PROFILES"
+)
 
 // maxProcs is how many processors each of the two processes uses.
 const maxProcs = 2
@@ -40,27 +46,41 @@ func readStats(precise bool) Stats {
 	return Stats{runtime.NumGoroutine(), m.HeapAlloc + m.StackInuse, m.Mallocs}
 }
 
-// Server is the serving side of a peer.
+// Server is the serving side of a peer, or a service.
 type Server interface {
 	Addr() string
 	// Stats returns those of the process that serves. Precise ones are those
 	// after a collection of garbage.
 	Stats(precise bool) (Stats, error)
+	// Watch begins to watch the heap of the process that serves, and Peak ends
+	// that and returns by how many bytes it has grown at most.
+	Watch() error
+	Peak() (uint64, error)
 	Close() error
 }
 
-// startServer starts the peer's server, in a process of its own if it can.
-func startServer(p peer.Peer) (Server, error) {
-	if p.InProcess {
-		listener, err := p.Listen(peer.Serve)
-		return localServer{listener}, err
+// start starts what serves the contender, in a process of its own if it can.
+func (c contender) start(profiles string) (Server, error) {
+	if c.peer.InProcess {
+		listener, err := c.peer.Listen(peer.Serve)
+		return &localServer{Listener: listener}, err
 	}
-	return startProcess(p.Name)
+	return startProcess(c.serves, profiles)
 }
 
-type localServer struct{ peer.Listener }
+type localServer struct {
+	peer.Listener
+	watch *watch
+}
 
-func (localServer) Stats(precise bool) (Stats, error) { return readStats(precise), nil }
+func (*localServer) Stats(precise bool) (Stats, error) { return readStats(precise), nil }
+
+func (s *localServer) Watch() error {
+	s.watch = startWatch()
+	return nil
+}
+
+func (s *localServer) Peak() (uint64, error) { return s.watch.stop(), nil }
 
 // process is a server in a process of its own: this program, once more.
 type process struct {
@@ -73,14 +93,15 @@ type process struct {
 // request is a line that the parent writes, reply the answer to it. The first
 // reply comes by itself.
 type (
-	request struct{ Precise bool }
+	request struct{ Precise, Watch, Peak bool }
 	reply   struct {
 		Addr  string
 		Stats Stats
+		Peak  uint64
 	}
 )
 
-func startProcess(name string) (*process, error) {
+func startProcess(name, profiles string) (*process, error) {
 	path, err := os.Executable()
 	if err != nil {
 		return nil, err
@@ -88,6 +109,7 @@ func startProcess(name string) (*process, error) {
 	s := &process{cmd: exec.Command(path)}
 	s.cmd.Env = append(os.Environ(),
 		serveVariable+"="+name,
+		profilesVariable+"="+profiles,
 		fmt.Sprintf("GOMAXPROCS=%d", maxProcs),
 		"QUIC_GO_DISABLE_RECEIVE_BUFFER_WARNING=true")
 	s.cmd.Stderr = os.Stderr
@@ -113,12 +135,26 @@ func startProcess(name string) (*process, error) {
 func (s *process) Addr() string { return s.addr }
 
 func (s *process) Stats(precise bool) (Stats, error) {
-	if err := json.NewEncoder(s.stdin).Encode(request{precise}); err != nil {
-		return Stats{}, err
-	}
-	var answer reply
-	err := s.answers.Decode(&answer)
+	answer, err := s.ask(request{Precise: precise})
 	return answer.Stats, err
+}
+
+func (s *process) Watch() error {
+	_, err := s.ask(request{Watch: true})
+	return err
+}
+
+func (s *process) Peak() (uint64, error) {
+	answer, err := s.ask(request{Peak: true})
+	return answer.Peak, err
+}
+
+func (s *process) ask(r request) (answer reply, err error) {
+	if err := json.NewEncoder(s.stdin).Encode(r); err != nil {
+		return answer, err
+	}
+	err = s.answers.Decode(&answer)
+	return answer, err
 }
 
 // Close tells the process to end, and waits for it, or ends it when that takes
@@ -130,26 +166,60 @@ func (s *process) Close() error {
 	return errors.Join(err, s.cmd.Wait())
 }
 
-// serve is what such a process does: it serves the peer until in ends.
-func serve(name string, in io.Reader, out io.Writer) error {
-	p, ok := peer.Named(name)
-	if !ok {
-		return fmt.Errorf("no peer is called %q", name)
+// listen starts the peer or the service of that name.
+func listen(name string) (peer.Listener, error) {
+	if p, ok := peer.Named(name); ok {
+		return p.Listen(peer.Serve)
 	}
-	listener, err := p.Listen(peer.Serve)
+	if s, ok := stack.Named(name); ok {
+		return s.Listen()
+	}
+	return nil, fmt.Errorf("no peer and no service is called %q", name)
+}
+
+// serve is what such a process does: it serves until in ends.
+func serve(name string, in io.Reader, out io.Writer) (err error) {
+	profiles := os.Getenv(profilesVariable)
+	if profiles != "" {
+		profiles = filepath.Join(profiles, strings.ReplaceAll(name, " ", "-"))
+	}
+	stop, err := startProfiles(profiles)
 	if err != nil {
 		return err
 	}
+	defer func() { err = errors.Join(err, stop()) }()
+	listener, err := listen(name)
+	if err != nil {
+		return err
+	}
+	err = answer(listener.Addr(), in, out)
+	return errors.Join(err, listener.Close())
+}
+
+// answer answers what the parent asks.
+func answer(addr string, in io.Reader, out io.Writer) error {
 	requests, replies := json.NewDecoder(in), json.NewEncoder(out)
-	err = replies.Encode(reply{Addr: listener.Addr()})
-	for err == nil {
+	next := reply{Addr: addr}
+	var watching *watch
+	for {
+		if err := replies.Encode(next); err != nil {
+			return err
+		}
 		var r request
-		if err = requests.Decode(&r); err == nil {
-			err = replies.Encode(reply{Stats: readStats(r.Precise)})
+		if err := requests.Decode(&r); err != nil {
+			if errors.Is(err, io.EOF) {
+				return nil
+			}
+			return err
+		}
+		next = reply{}
+		switch {
+		case r.Watch:
+			watching = startWatch()
+		case r.Peak:
+			next.Peak = watching.stop()
+		default:
+			next.Stats = readStats(r.Precise)
 		}
 	}
-	if errors.Is(err, io.EOF) {
-		err = nil
-	}
-	return errors.Join(err, listener.Close())
 }

@@ -1,6 +1,9 @@
 package websocket
 
-import "sync"
+import (
+	"math/bits"
+	"sync"
+)
 
 // buffer holds bytes on their way. It comes from a pool, so that connections
 // with nothing to do hold none.
@@ -27,5 +30,30 @@ func (b *buffer) free() {
 	if !b.part && cap(b.b) <= maxPooled {
 		b.b = b.b[:0]
 		buffers.Put(b)
+	}
+}
+
+// minLent is the least that is worth lending.
+const minLent = 4 << 10
+
+// lent are buffers for whole messages, by the power of two that they hold: up to
+// 2 MiB, the next one after maxBase.
+var lent [22]sync.Pool
+
+// getLent returns an empty buffer with room for n bytes, at least minLent and at
+// most maxBase. It is given back by giveBack.
+func getLent(n int) *buffer {
+	class := bits.Len(uint(n - 1))
+	if b, ok := lent[class].Get().(*buffer); ok {
+		return b
+	}
+	return &buffer{b: make([]byte, 0, 1<<class), part: true}
+}
+
+// giveBack gives back a buffer of getLent; nil is none.
+func (b *buffer) giveBack() {
+	if b != nil {
+		b.b = b.b[:0]
+		lent[bits.Len(uint(cap(b.b)-1))].Put(b)
 	}
 }

@@ -40,6 +40,7 @@ type conn struct {
 	pings  pings
 	seen   atomic.Bool   // something arrived
 	held   atomic.Bool   // the reader waits for the program, not for the peer
+	lends  atomic.Bool   // the program borrows messages
 	burst  atomic.Int64  // messages that were sent since the latest one arrived
 	dying  sync.Once     // kill
 	ending chan struct{} // closed with the first cause of the end

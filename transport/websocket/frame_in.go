@@ -29,6 +29,9 @@ const (
 	// smallRead is what a connection reads at once unless more arrives, and all
 	// that it holds for reading while nothing does. A control frame fits.
 	smallRead = 1 << 10
+	// wide is how much of a message, at least, is better read into its place than
+	// together with what follows it.
+	wide = 16 << 10
 	// maxControlPayload is that of a control frame.
 	maxControlPayload = 125
 )
@@ -86,6 +89,7 @@ func (r *frameReader) Read(p []byte) (int, error) {
 	var err error
 	if n == 0 {
 		n, err = r.network(p)
+		r.full = r.full && len(p) < wide
 	}
 	if r.left -= int64(n); !r.client {
 		r.key = r.key.apply(p[:n])

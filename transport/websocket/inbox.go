@@ -11,6 +11,7 @@ import (
 type message struct {
 	kind   transport.Kind
 	data   []byte
+	lent   *buffer // what data is in, if that is to be given back
 	stream *inStream
 }
 

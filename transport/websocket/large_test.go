@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"encoding/binary"
+	"errors"
 	"io"
 	"sync"
 	"testing"
@@ -61,6 +62,70 @@ func TestLargeMessagesStay(t *testing.T) {
 				clear(got[:cap(got)])
 			}
 		}
+	})
+}
+
+// Protects: messages that were received, from those that are lent: memory that
+// is used again is never memory that was given away.
+func TestBorrow(t *testing.T) {
+	eachEngine(t, func(t *testing.T, engine websocket.Engine) {
+		opts := &websocket.Options{Engine: engine, MaxMessageSize: 8 << 20}
+		_, client, server := pair(t, opts, opts)
+		var wg sync.WaitGroup
+		const rounds = 3
+		sizes := append([]int{5_000, 4_096, 4_095, 65_535}, largeSizes...)
+		wg.Go(func() {
+			for i := range rounds * len(sizes) {
+				frame := transport.Frame{Kind: transport.Binary, Data: numbered(i, sizes[i%len(sizes)])}
+				if err := client.SendFrames(t.Context(), frame); err != nil {
+					t.Errorf("SendFrames: %v", err)
+				}
+			}
+		})
+		given := map[int][]byte{}
+		mine := errors.New("mine")
+		for i := range rounds * len(sizes) {
+			want := numbered(i, sizes[i%len(sizes)])
+			switch i % 4 {
+			case 0:
+				got, err := server.ReceiveFrame(t.Context())
+				if err != nil {
+					t.Fatal(err)
+				}
+				given[i] = got.Data
+			case 1:
+				_, r, err := server.ReceiveStream(t.Context())
+				if err != nil {
+					t.Fatal(err)
+				}
+				if given[i], err = io.ReadAll(r); err != nil {
+					t.Fatal(err)
+				}
+			default:
+				if err := server.Borrow(t.Context(), func(f transport.Frame) error {
+					if f.Kind != transport.Binary || !bytes.Equal(f.Data, want) {
+						t.Errorf("borrowed %d bytes %.8x, want %d bytes %.8x", len(f.Data), f.Data, len(want), want)
+					}
+					clear(f.Data)
+					return mine
+				}); err != mine {
+					t.Fatalf("Borrow: %v", err)
+				}
+			}
+		}
+		wg.Wait()
+		for i, got := range given {
+			if want := numbered(i, sizes[i%len(sizes)]); !bytes.Equal(got, want) {
+				t.Errorf("message %d is %d bytes %.8x, want %d bytes %.8x", i, len(got), got, len(want), want)
+			}
+		}
+		impatient, cancel := context.WithCancel(t.Context())
+		cancel()
+		unused := func(transport.Frame) error { t.Error("used"); return nil }
+		is(t, "Borrow", server.Borrow(impatient, unused), context.Canceled)
+		closeAll(t, client, server)
+		closedWith(t, "Borrow", server.Borrow(t.Context(), unused), transport.StatusNormal, true)
+		is(t, "Borrow", websocket.New(nil).Borrow(t.Context(), unused), transport.ErrNotConnected)
 	})
 }
 

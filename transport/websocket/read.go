@@ -88,9 +88,16 @@ func (in *incoming) read() error {
 	case in.limit > 0 && size > in.limit:
 		return errTooLarge
 	case size != unknown && size <= maxFragment:
-		data, err := in.fill(make([]byte, size))
+		m := message{kind: in.kind}
+		if size >= minLent && in.c.lends.Load() {
+			m.lent = getLent(int(size))
+			m.data = m.lent.b[:size]
+		} else {
+			m.data = make([]byte, size)
+		}
+		_, err := in.fill(m.data)
 		if err == nil {
-			in.c.inbox.put(message{kind: in.kind, data: data})
+			in.c.inbox.put(m)
 		}
 		return err
 	}
@@ -109,7 +116,7 @@ func (in *incoming) read() error {
 		size = in.c.usual
 	}
 	if size <= maxBase {
-		first = s.begin(first, int(size))
+		first = s.begin(first, int(size), in.c.lends.Load())
 	}
 	return in.stream(s, first)
 }

@@ -1,6 +1,7 @@
 package websocket
 
 import (
+	"bytes"
 	"context"
 	"io"
 
@@ -9,21 +10,42 @@ import (
 
 // receiveFrame returns the next message.
 func (c *conn) receiveFrame(ctx context.Context) (transport.Frame, error) {
+	f, lent, err := c.receive(ctx)
+	if lent != nil {
+		f.Data = bytes.Clone(f.Data)
+		lent.giveBack()
+	}
+	return f, err
+}
+
+// borrow has use read the next message.
+func (c *conn) borrow(ctx context.Context, use func(transport.Frame) error) (used bool, err error) {
+	c.lends.Store(true)
+	f, lent, err := c.receive(ctx)
+	if err != nil {
+		return false, err
+	}
+	defer lent.giveBack()
+	return true, use(f)
+}
+
+// receive takes the next message out, and what it is in if that is to be given
+// back.
+func (c *conn) receive(ctx context.Context) (f transport.Frame, lent *buffer, err error) {
 	for {
 		m, err := c.nextMessage(ctx)
 		if err != nil {
-			return transport.Frame{}, err
+			return transport.Frame{}, nil, err
 		}
-		data := m.data
 		if m.stream != nil {
-			data, err = m.stream.collect(ctx, c)
+			m.data, m.lent, err = m.stream.collect(ctx, c)
 		}
 		if err == nil || err == errIncomplete {
 			c.inbox.take()
 		}
 		<-c.inbox.taking
 		if err != errIncomplete { // The next error tells why it is.
-			return transport.Frame{Kind: m.kind, Data: data}, err
+			return transport.Frame{Kind: m.kind, Data: m.data}, m.lent, err
 		}
 	}
 }
@@ -35,7 +57,12 @@ func (c *conn) receiveStream(ctx context.Context) (transport.Kind, io.ReadCloser
 		return 0, nil, err
 	}
 	c.inbox.take()
-	return m.kind, &inReader{c: c, stream: m.stream, rest: m.data, closed: make(chan struct{})}, nil
+	r := &inReader{c: c, stream: m.stream, rest: m.data, closed: make(chan struct{})}
+	if m.lent != nil {
+		r.rest = bytes.Clone(m.data)
+		m.lent.giveBack()
+	}
+	return m.kind, r, nil
 }
 
 // nextMessage waits for the oldest message and leaves it in the inbox, whose
@@ -58,20 +85,21 @@ func (c *conn) nextMessage(ctx context.Context) (message, error) {
 
 // collect returns the whole message, or errIncomplete, and forgets the stream.
 // When ctx ends first it returns its error and keeps what it has got.
-func (s *inStream) collect(ctx context.Context, c *conn) ([]byte, error) {
+func (s *inStream) collect(ctx context.Context, c *conn) (data []byte, lent *buffer, err error) {
 	for {
 		piece, err := s.take(c, ctx.Done())
 		switch err {
 		case nil:
 			s.collected(piece)
 		case errStopped:
-			return nil, ctx.Err()
+			return nil, nil, ctx.Err()
 		case io.EOF:
 			defer s.forget()
-			return s.all(), nil
+			data, lent = s.all()
+			return data, lent, nil
 		default:
 			s.forget()
-			return nil, err
+			return nil, nil, err
 		}
 	}
 }
@@ -91,21 +119,23 @@ func (s *inStream) collected(piece *buffer) {
 	piece.free()
 }
 
-// all returns the message after its last piece was collected.
-func (s *inStream) all() []byte {
+// all returns the message after its last piece was collected, and what it is in
+// if that is to be given back.
+func (s *inStream) all() (data []byte, lent *buffer) {
 	if s.whole != nil {
-		return s.whole
+		return s.whole, nil
 	}
 	size := 0
 	for _, p := range s.begun {
 		size += len(p.b)
 	}
-	if size == len(s.base) && size >= cap(s.base)/2 {
-		return s.base
+	if size == len(s.base) && (s.lent != nil || size >= cap(s.base)/2) {
+		return s.base, s.lent
 	}
-	data := make([]byte, 0, size)
+	data = make([]byte, 0, size)
 	for _, p := range s.begun {
 		data = append(data, p.b...)
 	}
-	return data
+	s.lent.giveBack()
+	return data, nil
 }

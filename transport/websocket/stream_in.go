@@ -27,6 +27,7 @@ type inStream struct {
 	// there is room: who wants all of them has them without a copy. It is the
 	// reader's until pieces is closed.
 	base []byte
+	lent *buffer // what base is in, if that is to be given back
 	// begun is what a receive took out and has not returned: of a very large
 	// message whose size is known the bytes, else the pieces.
 	begun []*buffer
@@ -46,11 +47,16 @@ func newInStream(size int64) *inStream {
 
 // begin makes a base that begins with the piece, and returns the piece in it.
 // Nothing is done if the piece has the room already.
-func (s *inStream) begin(first *buffer, room int) *buffer {
+func (s *inStream) begin(first *buffer, room int, lends bool) *buffer {
 	if room <= len(first.b) {
 		return first
 	}
-	s.base = append(make([]byte, 0, room), first.b...)
+	if lends {
+		s.lent = getLent(room)
+		s.base = append(s.lent.b, first.b...)
+	} else {
+		s.base = append(make([]byte, 0, room), first.b...)
+	}
 	first.free()
 	return &buffer{b: s.base[:len(s.base):len(s.base)], part: true}
 }

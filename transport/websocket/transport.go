@@ -45,6 +45,7 @@ var _ interface {
 	transport.Resetter
 	transport.ReadLimiter
 	transport.Backlogger
+	transport.Lender
 } = (*Transport)(nil)
 
 // New returns a transport for a client, which is to be connected. What is wrong
@@ -182,6 +183,20 @@ func (t *Transport) ReceiveFrame(ctx context.Context) (transport.Frame, error) {
 		return transport.Frame{}, t.failed("receive", transport.NotSent, err)
 	}
 	return frame, nil
+}
+
+// Borrow lends the next message to use; see [transport.Lender]. Messages from 4
+// KiB to 2 MiB are read into memory that is used again.
+func (t *Transport) Borrow(ctx context.Context, use func(transport.Frame) error) error {
+	c, err := t.current()
+	used := false
+	if err == nil {
+		used, err = c.borrow(ctx, use)
+	}
+	if err != nil && !used {
+		return t.failed("receive", transport.NotSent, err)
+	}
+	return err
 }
 
 // ReceiveStream returns the next message as a reader; see

@@ -40,18 +40,20 @@ func aipEnginePeer(name string, engine websocket.Engine) Peer {
 	}
 }
 
+// memoryHub has the in-memory connections of the process.
+var memoryHub = transport.NewMemoryHub()
+
 // memoryPeer is the in-memory pair.
 func memoryPeer() Peer {
-	hub := transport.NewMemoryHub()
 	return Peer{
 		Name:      "aip memory pair",
 		Ours:      true,
 		InProcess: true,
 		Listen: func(serve func(Conn)) (Listener, error) {
-			return listenMemory(hub, serve)
+			return listenMemory(memoryHub, serve)
 		},
 		Dial: func(ctx context.Context, addr string, _ DialFunc) (Conn, error) {
-			t := hub.NewTransport(nil)
+			t := memoryHub.NewTransport(nil)
 			if err := t.Connect(ctx, addr); err != nil {
 				return nil, err
 			}
@@ -75,8 +77,17 @@ func (c *transportConn) Send(message []byte) error {
 
 func (c *transportConn) Flush() error { return nil }
 
+// Receive borrows messages if the transport lends them. Gws and the raw peers,
+// too, read into memory that they use again.
 func (c *transportConn) Receive(each func([]byte) error) error {
 	ctx := context.Background()
+	if lender, err := transport.As[transport.Lender](c.Transport); err == nil {
+		use := func(f transport.Frame) error { return each(f.Data) }
+		for err == nil {
+			err = lender.Borrow(ctx, use)
+		}
+		return err
+	}
 	for {
 		message, err := c.Transport.Receive(ctx)
 		if err != nil {

@@ -2,6 +2,7 @@ package peer_test
 
 import (
 	"bytes"
+	"encoding/json"
 	"testing"
 	"time"
 
@@ -96,7 +97,8 @@ func open(t *testing.T, p peer.Peer, role []byte) peer.Conn {
 
 func TestPayload(t *testing.T) {
 	for _, size := range []int{64, 256} {
-		if got := peer.Payload(size); len(got) != size || !bytes.HasPrefix(got, []byte(`{"`)) || !bytes.HasSuffix(got, []byte(`"}`)) {
+		got := peer.Payload(size)
+		if len(got) != size || !bytes.HasPrefix(got, []byte(`{"type":"command_results",`)) || !json.Valid(got) {
 			t.Errorf("the payload of %d bytes is %q", size, got)
 		}
 	}

@@ -6,8 +6,9 @@ import (
 	"time"
 )
 
-// All messages are JSON objects, as the sessions of a link require. The first
-// one on a connection says what the serving side does: it is a role.
+// All messages are JSON objects, as the sessions of a link require, and the
+// payloads begin with their type, as AIP's messages do. The first message on a
+// connection says what the serving side does: it is a role.
 type role struct {
 	Role     string
 	Size     int           `json:",omitempty"` // of a source's messages, in bytes
@@ -43,13 +44,14 @@ var End = []byte("{}")
 // minPayload is the size of the smallest payload.
 const minPayload = 64
 
-// Payload returns a message of that size, which is at least 64 bytes.
+// Payload returns a message of that size, which is at least 64 bytes: a text
+// that is the results of a command to a link, which has to keep it.
 func Payload(size int) []byte {
 	message := make([]byte, size)
 	for i := range message {
 		message[i] = 'a' + byte(i%26)
 	}
-	copy(message, `{"text":"`)
+	copy(message, `{"type":"command_results","status":"ok","text":"`)
 	copy(message[size-2:], `"}`)
 	return message
 }
