@@ -1,13 +1,17 @@
 package endpoint
 
 import (
+	"context"
 	"errors"
 	"net/http"
 
 	"go.uber.org/zap"
 )
 
-// ServeHTTP accepts a WebSocket and serves it until it ends. Without the right
+// ServeHTTP accepts a WebSocket, which is served until it ends, also after
+// ServeHTTP has returned: it does so right away, so that a connection does not
+// hold the memory of its request. What ends it is its client or the server, not
+// the end of the request's context. Without the right
 // credentials it answers before the upgrade: with 403 (spec section 4) or, with
 // an [Authenticator], as that says. While the server is closing or full it
 // answers 503, if it is closing with the header Retry-After; and with 429 if the
@@ -42,7 +46,16 @@ func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	accepted = true
-	if err := s.Serve(withVisit(ctx, visit{address, true}), t); err != nil {
-		s.logger.Info("connection ended", zap.Error(err))
+	ctx = withVisit(context.WithoutCancel(ctx), visit{address, true})
+	c, err := s.admit(ctx, t)
+	if err != nil {
+		s.logger.Info("connection not admitted", zap.Error(s.reject(ctx, t, err)))
+		return
 	}
+	go func() {
+		defer s.work.Done()
+		if err := s.serve(ctx, c); err != nil {
+			s.logger.Info("connection ended", zap.Error(err))
+		}
+	}()
 }

@@ -81,13 +81,23 @@ type client struct {
 func (s *Server) Serve(ctx context.Context, t transport.Transport) error {
 	c, err := s.admit(ctx, t)
 	if err != nil {
-		if from := visitIn(ctx); from.counted {
-			s.dontExpect(from.address)
-		}
-		s.events.observe(Event{Kind: EventRejected, Err: err})
-		return s.turnAway(t, err)
+		return s.reject(ctx, t, err)
 	}
 	defer s.work.Done()
+	return s.serve(ctx, c)
+}
+
+// reject ends a connection that was not admitted.
+func (s *Server) reject(ctx context.Context, t transport.Transport, cause error) error {
+	if from := visitIn(ctx); from.counted {
+		s.dontExpect(from.address)
+	}
+	s.events.observe(Event{Kind: EventRejected, Err: cause})
+	return s.turnAway(t, cause)
+}
+
+// serve serves a connection that was admitted.
+func (s *Server) serve(ctx context.Context, c *client) error {
 	defer s.dismiss(c)
 
 	lifetime := ctx
@@ -115,7 +125,7 @@ func (s *Server) Serve(ctx context.Context, t transport.Transport) error {
 	return err
 }
 
-// admit makes room for a connection.
+// admit makes room for a connection, which is then a part of the server's work.
 func (s *Server) admit(ctx context.Context, t transport.Transport) (*client, error) {
 	principal, err := s.principalOf(ctx)
 	if err != nil {
