@@ -11,8 +11,8 @@ import (
 )
 
 // streamAhead is how many pieces of a message are received before anybody asks
-// for them: 1 MiB.
-const streamAhead = 1 << 20 / maxFragment
+// for them: 512 KiB.
+const streamAhead = 512 << 10 / maxFragment
 
 // inStream is a message that is received piece by piece. The reader puts the
 // pieces in, a receive or an [inReader] takes them out.
