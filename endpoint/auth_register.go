@@ -19,13 +19,25 @@ func (c *client) vet(ctx context.Context, registration *protocol.Registration) e
 	if !s.registrations.allow(s.options.Limits.RegistrationsPerMinute, c.identity()) {
 		return c.rejected(s.turnAway(c.transport, ErrTooManyRegistrations))
 	}
-	if !c.principal.mayRegister(c.info.ID, c.info.Role) {
+	if !c.mayRegister() {
 		return c.turnDown(ctx, registration.RefuseForGood, notAuthorized, ErrNotAuthorized)
 	}
 	if err := c.authorize(ctx, ActionTarget, c.info.Target); err != nil {
 		return c.turnDown(ctx, registration.RefuseForGood, notAuthorized, err)
 	}
 	return nil
+}
+
+// mayRegister asks the principal, whose Match is the user's: its failure is a
+// refusal.
+func (c *client) mayRegister() (may bool) {
+	defer func() {
+		if v := recover(); v != nil {
+			c.server.logger.Error("a principal's Match panicked", zap.Any("panic", v), zap.Stack("stack"))
+			may = false
+		}
+	}()
+	return c.principal.mayRegister(c.info.ID, c.info.Role)
 }
 
 // invalidID is what clients are told of names that cannot be.

@@ -40,13 +40,9 @@ type webSockets struct {
 func dialWebSockets(d dialing) Dialer {
 	w := &webSockets{dialing: d}
 	if d.tls != nil {
-		carrier, ok := http.DefaultTransport.(*http.Transport)
-		if !ok {
-			carrier = &http.Transport{Proxy: http.ProxyFromEnvironment}
-		}
-		carrier = carrier.Clone()
-		carrier.TLSClientConfig = d.tls.Clone()
-		w.client = &http.Client{Transport: carrier}
+		// Not what the program has made of the default one: that may have a TLS
+		// of its own.
+		w.client = &http.Client{Transport: &http.Transport{Proxy: http.ProxyFromEnvironment, TLSClientConfig: d.tls.Clone()}}
 	}
 	return w.dial
 }

@@ -101,7 +101,7 @@ func (c *deviceConn) serve(ctx context.Context) error {
 
 	var die context.CancelFunc
 	c.living, die = context.WithCancel(ctx)
-	c.work.Go(c.worker)
+	c.work.Go(func() { c.worker(nil) })
 	c.work.Go(c.heartbeats)
 	err := c.proto.Run(ctx)
 	die()

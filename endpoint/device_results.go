@@ -39,24 +39,27 @@ type contentHash [sha256.Size]byte
 
 // hashParts hashes the parts so that no two lists of them are hashed alike.
 func hashParts(parts ...string) contentHash {
-	h := sha256.New()
+	size := 0
 	for _, part := range parts {
-		var length [8]byte
-		binary.BigEndian.PutUint64(length[:], uint64(len(part)))
-		h.Write(length[:])
-		h.Write([]byte(part))
+		size += 8 + len(part)
 	}
-	return contentHash(h.Sum(nil))
+	b := make([]byte, 0, size)
+	for _, part := range parts {
+		b = binary.BigEndian.AppendUint64(b, uint64(len(part)))
+		b = append(b, part...)
+	}
+	return sha256.Sum256(b)
 }
 
-// hashActions hashes what a command asks for.
-func hashActions(actions []messages.Command) contentHash {
+// hashActions hashes what a command asks for: all of it, and each action.
+func hashActions(actions []messages.Command) (all contentHash, each []contentHash) {
+	each = make([]contentHash, len(actions))
 	parts := make([]string, 0, 2*len(actions))
-	for _, action := range actions {
-		content := hashAction(action)
-		parts = append(parts, action.CallID, string(content[:]))
+	for i, action := range actions {
+		each[i] = hashAction(action)
+		parts = append(parts, action.CallID, string(each[i][:]))
 	}
-	return hashParts(parts...)
+	return hashParts(parts...), each
 }
 
 func hashAction(action messages.Command) contentHash {
@@ -99,17 +102,16 @@ func newResultCache(o ResultCacheOptions) *resultCache {
 	return &resultCache{options: o, entries: map[callKey]*list.Element{}, running: map[callKey]chan struct{}{}}
 }
 
-// call returns the call of the i'th action of m: nil if it cannot be known
-// again.
-func (c *resultCache) call(m *messages.ServerMessage, i int) *cachedCall {
+// call returns the call of the i'th action of m, which has that content: nil if
+// it cannot be known again.
+func (c *resultCache) call(m *messages.ServerMessage, i int, content contentHash) *cachedCall {
 	if c == nil || m.ResponseID == "" {
 		return nil
 	}
-	action := m.Actions[i]
 	return &cachedCall{
 		cache:   c,
-		key:     callKey{m.SessionID, m.ResponseID, action.CallID, i},
-		content: hashAction(action),
+		key:     callKey{m.SessionID, m.ResponseID, m.Actions[i].CallID, i},
+		content: content,
 	}
 }
 

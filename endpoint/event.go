@@ -21,7 +21,8 @@ const (
 	EventRejected EventKind = "rejected"
 	// EventDisconnected: a registered connection has ended; Err says how, nil
 	// after a clean close (all). A server reports it when the client is gone
-	// for good: see EventDetached.
+	// for good, before another one can be registered under its id: see
+	// EventDetached.
 	EventDisconnected EventKind = "disconnected"
 	// EventDetached: the connection of a session that can be resumed was lost;
 	// Err says how. EventRegistered follows if the client comes back in time,

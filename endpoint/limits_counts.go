@@ -6,6 +6,7 @@ import (
 	"net"
 	"net/http"
 	"net/netip"
+	"strings"
 )
 
 // errTooManyFromAddress is ErrTooManyUnregistered for one address.
@@ -61,12 +62,16 @@ func (s *Server) addressOf(r *http.Request) string {
 	return networkOf(host)
 }
 
+// maxAddress is how much is kept of what is no IP address, in bytes.
+const maxAddress = 128
+
 // networkOf returns the address or, of IPv6, the /64 network, which is what one
 // subscriber gets.
 func networkOf(host string) string {
 	ip, err := netip.ParseAddr(host)
 	if err != nil {
-		return host
+		// It may be what a client writes, in a header as long as it likes.
+		return strings.Clone(host[:min(len(host), maxAddress)])
 	}
 	ip = ip.Unmap().WithZone("")
 	if ip.Is4() {

@@ -193,3 +193,32 @@ func TestRolesOfPrincipals(t *testing.T) {
 		t.Error("a principal can be changed after its use")
 	}
 }
+
+// TestPanickingMatch: a principal's Match that fails is a refusal, and not the end
+// of the program.
+func TestPanickingMatch(t *testing.T) {
+	server := startServer(t, &ServerOptions{Handler: noTasks})
+	p, result := server.as(&Principal{Name: "me", Match: func(string, messages.ClientType) bool { panic(errSecretReason) }})
+	p.send(register("dev"))
+	if text := p.expectRefusal(); text != notAuthorized {
+		t.Errorf("the refusal is %q", text)
+	}
+	if err := <-result; !isRefused(err, ErrNotAuthorized) {
+		t.Errorf("Serve returned %v", err)
+	}
+}
+
+// TestAuthorizeSeesNames: what is asked about is a name when Authorize sees it.
+func TestAuthorizeSeesNames(t *testing.T) {
+	asked := 0
+	server := startServer(t, &ServerOptions{Handler: noTasks, Authorize: func(context.Context, Access) error { asked++; return nil }})
+	p := server.constellation("con", "")
+	for _, target := range []string{"x\nfake line", strings.Repeat("x", maxClientID+1)} {
+		p.send(object{"type": "device_info_request", "status": "ok", "client_type": "constellation", "request_id": "q", "target_id": target})
+		p.expect(object{"type": "error", "error": invalidID})
+	}
+	stillOpen(p)
+	if asked != 0 {
+		t.Errorf("Authorize was asked %d times", asked)
+	}
+}

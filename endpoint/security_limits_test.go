@@ -368,13 +368,14 @@ func TestUnregisteredPerAddress(t *testing.T) {
 
 func TestNetworkOf(t *testing.T) {
 	for host, want := range map[string]string{
-		"192.0.2.7":            "192.0.2.7",
-		"::ffff:192.0.2.7":     "192.0.2.7",
-		"2001:db8:1:2:3:4:5:6": "2001:db8:1:2::/64",
-		"2001:db8:1:2:ffff::1": "2001:db8:1:2::/64",
-		"fe80::1%eth0":         "fe80::/64",
-		"@":                    "@",
-		"":                     "",
+		"192.0.2.7":              "192.0.2.7",
+		"::ffff:192.0.2.7":       "192.0.2.7",
+		"2001:db8:1:2:3:4:5:6":   "2001:db8:1:2::/64",
+		"2001:db8:1:2:ffff::1":   "2001:db8:1:2::/64",
+		"fe80::1%eth0":           "fe80::/64",
+		"@":                      "@",
+		strings.Repeat("x", 500): strings.Repeat("x", maxAddress),
+		"":                       "",
 	} {
 		if got := networkOf(host); got != want {
 			t.Errorf("networkOf(%q) = %q", host, got)

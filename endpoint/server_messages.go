@@ -145,6 +145,9 @@ func (c *client) answerDeviceInfo(ctx context.Context, m *messages.ClientMessage
 	if c.info.Role != messages.Constellation {
 		return c.refuse(ctx, m, "DEVICE_INFO_REQUEST is permitted only for constellation clients")
 	}
+	if err := checkName(m.TargetID, maxClientID); err != nil {
+		return c.refuseFor(ctx, m, invalidID, err)
+	}
 	if !c.mayAskAbout(m.TargetID) {
 		return c.refuse(ctx, m, "Not authorized to request device info for this device")
 	}

@@ -52,8 +52,8 @@ func (c *client) enroll(ctx context.Context, registration *protocol.Registration
 	c.server.events.observe(c.event(Event{Kind: EventRegistered, DeviceID: c.info.Target}))
 	err = c.bounded(ctx, func(ctx context.Context) error { return c.confirm(ctx, registration) })
 	if err != nil {
-		c.server.leave(c)
 		c.server.events.observe(c.event(Event{Kind: EventDisconnected, Err: err}))
+		c.server.leave(c)
 		return &protocol.RegistrationError{Failure: protocol.RegistrationLost, Err: err}
 	}
 	close(c.confirmed)

@@ -75,8 +75,19 @@ func (s *Server) awaiting() bool {
 
 // noteDetached tells of a client that has lost its connection, once.
 func (s *Server) noteDetached(clientID string, cause error) {
+	c := s.client(clientID)
+	if c == nil {
+		return
+	}
+	select { // Its first connection may be lost as soon as it is there.
+	case <-c.confirmed:
+	case <-c.gone:
+	}
+	if !c.detached() {
+		return // It is another one, which has the id by now.
+	}
 	s.silence(clientID)
-	if c := s.client(clientID); c != nil && c.attached.CompareAndSwap(true, false) {
+	if c.attached.CompareAndSwap(true, false) {
 		s.events.observe(c.event(Event{Kind: EventDetached, Err: fault(cause)}))
 	}
 }

@@ -12,6 +12,7 @@ import (
 
 	"github.com/aip-go/aip/messages"
 	"github.com/aip-go/aip/protocol"
+	"github.com/aip-go/aip/resilience"
 	"github.com/aip-go/aip/transport"
 )
 
@@ -120,8 +121,12 @@ func (s *Server) serve(ctx context.Context, c *client) error {
 	if c.expelled() {
 		err = ErrRateExceeded
 	}
-	s.leave(c)
+	// It is observed before anyone else can have the id.
 	s.events.observe(c.event(Event{Kind: EventDisconnected, Err: err}))
+	if session, ok := c.transport.(*resilience.Session); ok {
+		session.Retire() // Who has the id next has a session of its own.
+	}
+	s.leave(c)
 	return err
 }
 

@@ -66,7 +66,7 @@ func (s *Server) startProbe(c *client) *client {
 	defer s.mu.Unlock()
 	old := s.online[c.info.ID]
 	switch {
-	case s.options.ProbeTimeout < 0, old == nil:
+	case s.options.ProbeTimeout < 0, s.draining, old == nil:
 		return nil
 	case c.principal == nil, old.principal == nil, !c.mayReplace(old), c.info.Role != old.info.Role:
 		return nil // Who shares a token with everyone proves nothing by it.

@@ -38,6 +38,7 @@ type session struct {
 	told             chan struct{}
 
 	mu     sync.Mutex
+	over   bool // the handler has returned, or the task was cancelled
 	rounds [][]messages.Result
 	size   int64 // of the results in bytes, about; over limit none are kept
 	limit  int64
@@ -113,23 +114,39 @@ type outcome struct {
 // returns, or when the task is cancelled, whichever is first.
 func (s *Server) run(sess *session, task *Task) {
 	defer s.work.Done()
-	done := make(chan outcome, 1)
-	s.work.Go(func() {
-		o := outcome{err: errHandlerPanic} // stays if the handler calls runtime.Goexit
-		defer func() { done <- o }()
-		o = s.call(sess, task)
+	stop := context.AfterFunc(sess.ctx, func() {
+		if sess.finish(func() { s.work.Add(1) }) {
+			defer s.work.Done()
+			s.end(sess, outcome{err: context.Cause(sess.ctx)})
+		}
 	})
+	o := outcome{err: errHandlerPanic} // stays if the handler calls runtime.Goexit
+	defer func() {
+		stop()
+		if !sess.finish(nil) {
+			return
+		}
+		if o.err != nil && sess.ctx.Err() != nil {
+			o.err = context.Cause(sess.ctx)
+		}
+		s.end(sess, o)
+	}()
+	o = s.call(sess, task)
+}
 
-	var o outcome
-	select {
-	case o = <-done:
-	case <-sess.ctx.Done():
-		o.err = context.Cause(sess.ctx)
+// finish reports whether it is the first call, and then calls first, unless that
+// is nil, before another call can return.
+func (sess *session) finish(first func()) bool {
+	sess.mu.Lock()
+	defer sess.mu.Unlock()
+	if sess.over {
+		return false
 	}
-	if o.err != nil && sess.ctx.Err() != nil {
-		o.err = context.Cause(sess.ctx)
+	sess.over = true
+	if first != nil {
+		first()
 	}
-	s.end(sess, o)
+	return true
 }
 
 // call calls the user's handler.

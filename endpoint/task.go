@@ -100,11 +100,13 @@ func (t *Task) Do(ctx context.Context, actions ...messages.Command) ([]messages.
 	if ids.known() {
 		command.ResponseID = ids.id()
 	}
-	ctx, cancel := context.WithCancelCause(ctx)
-	defer cancel(nil)
-	stop := context.AfterFunc(t.session.ctx, func() { cancel(context.Cause(t.session.ctx)) })
-	defer stop()
-
+	if ctx != t.session.ctx { // It is the handler's, as a rule.
+		var cancel context.CancelCauseFunc
+		ctx, cancel = context.WithCancelCause(ctx)
+		defer cancel(nil)
+		stop := context.AfterFunc(t.session.ctx, func() { cancel(context.Cause(t.session.ctx)) })
+		defer stop()
+	}
 	results, err := t.command(ctx, device, command)
 	if err != nil {
 		return nil, &CommandError{

@@ -11,6 +11,7 @@ import (
 
 	"github.com/google/jsonschema-go/jsonschema"
 
+	"github.com/aip-go/aip/internal/jsonscan"
 	"github.com/aip-go/aip/messages"
 )
 
@@ -20,6 +21,7 @@ type parameterDecoder struct {
 	goType   reflect.Type
 	schema   *typeSchema
 	resolved *jsonschema.Resolved
+	plan     decodePlan // nil if there is none
 }
 
 // newParameterDecoder returns a decoder into t; open says that unknown fields
@@ -36,16 +38,29 @@ func newParameterDecoder(t reflect.Type, open bool) (*parameterDecoder, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &parameterDecoder{goType: t, schema: schema, resolved: resolved}, nil
+	return &parameterDecoder{goType: t, schema: schema, resolved: resolved, plan: schema.plan(t, schema.root)}, nil
 }
 
-// decode stores parameters in target, a pointer to the decoder's type. It fails
-// with a [*ToolParameterError].
+// decode stores parameters in target, a pointer to a zero of the decoder's type.
+// It fails with a [*ToolParameterError]. What the plan does not take goes the
+// long way.
+func (d *parameterDecoder) decode(parameters messages.Value, target any) error {
+	if d.plan != nil && parameters.IsObject() {
+		s, v := jsonscan.New(parameters.Bytes(), maxPlanDepth), reflect.ValueOf(target).Elem()
+		if d.plan(&s, v) && s.End() == nil {
+			return nil
+		}
+		v.SetZero()
+	}
+	return d.decodeSlowly(parameters, target)
+}
+
+// decodeSlowly is decode without a plan.
 //
 // encoding/json compares names in any case and merges objects of one name; the
 // schema does not. So both get the same: a tree without double names and, if
 // unknown fields are ignored, without those.
-func (d *parameterDecoder) decode(parameters messages.Value, target any) error {
+func (d *parameterDecoder) decodeSlowly(parameters messages.Value, target any) error {
 	tree := map[string]any{}
 	if !parameters.IsNull() {
 		if !parameters.IsObject() || parameters.Decode(&tree) != nil {

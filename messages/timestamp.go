@@ -13,7 +13,29 @@ const TimestampLayout = "2006-01-02T15:04:05.000000-07:00"
 
 // Timestamp returns t in UTC in the form of [TimestampLayout].
 func Timestamp(t time.Time) string {
-	return t.UTC().Format(TimestampLayout)
+	t = t.UTC()
+	year, month, day := t.Date()
+	if year < 0 || year > 9999 {
+		return t.Format(TimestampLayout)
+	}
+	hour, minute, second := t.Clock()
+	b := []byte("0000-00-00T00:00:00.000000+00:00")
+	setDecimal(b[0:4], year)
+	setDecimal(b[5:7], int(month))
+	setDecimal(b[8:10], day)
+	setDecimal(b[11:13], hour)
+	setDecimal(b[14:16], minute)
+	setDecimal(b[17:19], second)
+	setDecimal(b[20:26], t.Nanosecond()/int(time.Microsecond))
+	return string(b)
+}
+
+// setDecimal fills digits with n, which has no more of them.
+func setDecimal(digits []byte, n int) {
+	for i := len(digits) - 1; n > 0; i-- {
+		digits[i] = byte('0' + n%10)
+		n /= 10
+	}
 }
 
 // ErrTimestamp is matched by the error of [ParseTimestamp].

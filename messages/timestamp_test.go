@@ -28,6 +28,23 @@ func TestTimestamp(t *testing.T) {
 	}
 }
 
+// Every time has the text that the layout gives it, those beyond four digits of
+// a year included.
+func FuzzTimestamp(f *testing.F) {
+	f.Add(int64(0), int64(0), 0)
+	f.Add(int64(1763792321), int64(772832999), -5400)
+	f.Add(int64(-62135596800), int64(999), 3600)
+	f.Add(int64(253402300799), int64(999999999), 0)
+	f.Add(int64(253402300800), int64(1), 0)
+	f.Add(int64(-62167219201), int64(1), 0)
+	f.Fuzz(func(t *testing.T, seconds, nanoseconds int64, offset int) {
+		at := time.Unix(seconds, nanoseconds).In(time.FixedZone("", offset%86400))
+		if got, want := messages.Timestamp(at), at.UTC().Format(messages.TimestampLayout); got != want {
+			t.Errorf("Timestamp(%d, %d) = %s, want %s", seconds, nanoseconds, got, want)
+		}
+	})
+}
+
 func TestParseTimestamp(t *testing.T) {
 	want := time.Date(2024, 1, 2, 3, 4, 5, 0, time.UTC)
 	for _, s := range []string{

@@ -57,6 +57,9 @@ func check(model string, m any) error {
 
 // wrongFields returns what the struct tags of the model that m points to say.
 func wrongFields(m any) []FieldError {
+	if plainlyValid(m) {
+		return nil
+	}
 	err := structTags().Struct(m)
 	if err == nil {
 		return nil
@@ -109,7 +112,7 @@ var structTags = sync.OnceValue(func() *validator.Validate {
 		},
 		"object": func(fl validator.FieldLevel) bool {
 			value, ok := fl.Field().Interface().(Value)
-			return ok && (value.IsNull() || value.IsObject())
+			return ok && value.fitsObject()
 		},
 	}
 	for tag, rule := range rules {

@@ -152,3 +152,13 @@ func BenchmarkValidate(b *testing.B) {
 		}
 	}
 }
+
+func BenchmarkValidateServerCommand(b *testing.B) {
+	m := messages.NewCommand(messages.CommandRequest{Actions: []messages.Command{{ToolName: "echo", ToolType: messages.ToolAction}}})
+	b.ReportAllocs()
+	for b.Loop() {
+		if err := messages.ValidateServerCommand(m); err != nil {
+			b.Fatal(err)
+		}
+	}
+}

@@ -69,6 +69,12 @@ func SendCommand(ctx context.Context, s *Server, command *messages.ServerMessage
 // call id, or a *ResultsError. It changes neither list.
 func fitResults(commands []messages.Command, results []messages.Result) ([]messages.Result, error) {
 	fitted := slices.Clone(results)
+	if inPlace(commands, results) {
+		for i := range fitted {
+			fitted[i].CallID = commands[i].CallID
+		}
+		return fitted, nil
+	}
 	index := make(map[string]int, len(commands))
 	want, got := make([]string, len(commands)), make([]string, len(results))
 	for i, command := range commands {
@@ -98,6 +104,20 @@ func fitResults(commands []messages.Command, results []messages.Result) ([]messa
 		fitted[at] = result
 	}
 	return fitted, nil
+}
+
+// inPlace reports whether there is one result for each of the commands, in
+// their order.
+func inPlace(commands []messages.Command, results []messages.Result) bool {
+	if len(results) != len(commands) {
+		return false
+	}
+	for i := range results {
+		if id := results[i].CallID; id != "" && id != commands[i].CallID {
+			return false
+		}
+	}
+	return true
 }
 
 // CommandAnswer answers one command, once. All methods may be called

@@ -125,7 +125,8 @@ func (p *AIPProtocol[Out, In]) next(ctx context.Context) (inbound[In], error) {
 				size: len(announced) + len(frame.Data),
 			}, nil
 		case announced != nil:
-			p.held = &frame
+			next := frame // Only here it outlives the call.
+			p.held = &next
 			return p.invalid(announced, transport.Text, errNoData), nil
 		}
 		in := p.parse(frame.Data)

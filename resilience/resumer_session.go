@@ -122,6 +122,11 @@ func (s *Session) knows(token string) bool {
 	return token != "" && (now || before)
 }
 
+// Retire makes room for another session of the same client: this one goes on
+// until it is closed, but cannot be resumed any more. A server calls it before it
+// lets the client register anew.
+func (s *Session) Retire() { s.resumer.remove(s) }
+
 // serve makes t the connection and watches it.
 func (s *Session) serve(t transport.Transport, rx uint64) error {
 	s.mu.Lock()

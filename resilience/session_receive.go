@@ -152,14 +152,15 @@ func (s *session) arrivedText(c *conn, frame transport.Frame) error {
 	}
 	switch {
 	case e.hasSeq:
-		in := &incoming{frame: frame, seq: e.seq, size: int64(len(frame.Data)), filler: role == roleBareHeartbeat}
+		in := incoming{frame: frame, seq: e.seq, size: int64(len(frame.Data)), filler: role == roleBareHeartbeat}
 		switch {
 		case e.seq > s.accepted+1:
 			return &SequenceError{What: "gap", Got: e.seq, Want: s.accepted + 1}
 		case role == roleBinary:
-			c.announced = in
+			announced := in // Only this one is kept apart.
+			c.announced = &announced
 		default:
-			s.enter(in, nil)
+			s.enter(&in, nil)
 		}
 		return nil
 	case role == roleBareHeartbeat && e.hasAck:

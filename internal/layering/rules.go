@@ -125,11 +125,11 @@ var Rules = []Rule{
 	{
 		Package: "endpoint",
 		Why:     "endpoints dial through a function; one file gives the default",
-		Allows:  []string{"messages", "codec", "transport", "transport/websocket", "protocol", "resilience"},
+		Allows:  []string{"internal/jsonscan", "messages", "codec", "transport", "transport/websocket", "protocol", "resilience"},
 		Modules: []string{zap, jsonschema, gopsutil},
 		Only: map[string][]string{
 			"transport/websocket": {"defaults.go"},
-			jsonschema:            {"tool_typed_decode.go", "tool_typed_error.go", "tool_typed_fault.go", "tool_typed_schema.go", "tool_typed_tags.go"},
+			jsonschema:            {"tool_typed_decode.go", "tool_typed_error.go", "tool_typed_fault.go", "tool_typed_plan.go", "tool_typed_schema.go", "tool_typed_tags.go"},
 			gopsutil:              {"systeminfo.go", "systeminfo_linux.go", "systeminfo_other.go"},
 		},
 		Exposes: []string{zap},

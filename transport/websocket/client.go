@@ -38,7 +38,8 @@ const maxRequests = 10
 
 // redirects returns a redirect policy like the given one, nil for the usual,
 // that names no referrer: its query has credentials, and the next server may be
-// somebody else's.
+// somebody else's. The usual one does not lead out of TLS: net/http would show a
+// server's credentials to all who listen.
 func redirects(policy func(*http.Request, []*http.Request) error) func(*http.Request, []*http.Request) error {
 	return func(r *http.Request, via []*http.Request) error {
 		if via[0].Header.Get("Referer") == "" {
@@ -47,7 +48,7 @@ func redirects(policy func(*http.Request, []*http.Request) error) func(*http.Req
 		switch {
 		case policy != nil:
 			return policy(r, via)
-		case len(via) >= maxRequests:
+		case len(via) >= maxRequests, via[len(via)-1].URL.Scheme == "https" && r.URL.Scheme != "https":
 			return http.ErrUseLastResponse
 		default:
 			return nil

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
+	"net/http/httptest"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -152,6 +153,34 @@ func TestRedirectTellsNothing(t *testing.T) {
 			}
 		}
 	})
+}
+
+// Protects: credentials in headers, which net/http shows again to the same host,
+// from a redirect that leaves TLS.
+func TestRedirectStaysInTLS(t *testing.T) {
+	for name, engine := range engines {
+		t.Run(name, func(t *testing.T) {
+			var shown atomic.Int64
+			plain := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+				shown.Add(1)
+				w.WriteHeader(http.StatusForbidden)
+			}))
+			defer plain.Close()
+			secure := httptest.NewTLSServer(http.RedirectHandler(plain.URL, http.StatusFound))
+			defer secure.Close()
+			client := websocket.New(&websocket.Options{
+				Engine: engine, HTTPClient: secure.Client(), Header: http.Header{"Authorization": {"Bearer secret"}},
+			})
+			err := client.Connect(t.Context(), "wss"+strings.TrimPrefix(secure.URL, "https"))
+			var refused *websocket.HandshakeError
+			if !errors.As(err, &refused) || refused.StatusCode != http.StatusFound || transport.Retryable(err) {
+				t.Errorf("Connect: %v", err)
+			}
+			if n := shown.Load(); n != 0 {
+				t.Errorf("%d requests without TLS", n)
+			}
+		})
+	}
 }
 
 // Protects: servers that redirect in a circle from clients that follow.

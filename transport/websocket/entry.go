@@ -36,12 +36,13 @@ func (e *entry) pieceSize() int {
 	return min(len(e.frames[0].Data), maxFragment)
 }
 
-// writePiece writes the next piece as a frame and returns its size.
-func (e *entry) writePiece(g *gate) (n int, err error) {
+// writePiece writes the next piece as a frame and returns how many bytes are to
+// be flushed for it.
+func (e *entry) writePiece(g *gate) (unflushed int, err error) {
 	e.mu.Lock()
 	defer e.mu.Unlock()
 	f := e.frames[0]
-	n = min(len(f.Data), maxFragment)
+	n := min(len(f.Data), maxFragment)
 	last := n == len(f.Data)
 	first, p := firstByte(f.Kind, e.continues, last), f.Data[:n]
 	if e.continues = !last; last {
@@ -53,7 +54,7 @@ func (e *entry) writePiece(g *gate) (n int, err error) {
 		return 0, g.flushFrame(first, p)
 	}
 	g.writeFrame(first, p)
-	return n, nil
+	return n + maxHeader, nil
 }
 
 // piece takes up to maxFragment bytes out of the first message and reports

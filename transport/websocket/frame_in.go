@@ -84,20 +84,27 @@ func (r *frameReader) Read(p []byte) (int, error) {
 		}
 	}
 	p = p[:min(int64(len(p)), r.left)]
+	if r.full && len(p) < wide {
+		if err := r.fill(1); err != nil {
+			return 0, err
+		}
+	}
 	n := copy(p, r.b)
 	r.b = r.b[n:]
-	var err error
 	if n == 0 {
-		n, err = r.network(p)
-		r.full = r.full && len(p) < wide
+		n, r.err = r.network(p)
+		r.full = false
+		if n == 0 {
+			return 0, r.err
+		}
 	}
 	if r.left -= int64(n); !r.client {
 		r.key = r.key.apply(p[:n])
 	}
-	if err == nil && r.left == 0 && r.last {
-		err = io.EOF
+	if r.left == 0 && r.last {
+		return n, io.EOF
 	}
-	return n, err
+	return n, nil
 }
 
 // size returns how long the message is, if that is known: when it has one frame
@@ -122,17 +129,17 @@ func (r *frameReader) next() (opcode byte, err error) {
 			return 0, violation(errMasked)
 		case !masked && !r.client:
 			return 0, violation(errUnmasked)
+		case header[0]&rsvBits != 0:
+			return 0, violation(errReservedBits)
+		case opcode > opBinary && opcode < opClose || opcode > opPong:
+			return 0, violation(fmt.Errorf("websocket: there is no opcode %d", opcode))
+		case header[1]&^maskBit == 127 && header[2]&0x80 != 0:
+			return 0, violation(errLength)
 		case opcode >= opClose:
 			if err := r.control(header); err != nil {
 				return 0, err
 			}
 			continue
-		case opcode > opBinary:
-			return 0, violation(fmt.Errorf("websocket: there is no opcode %d", opcode))
-		case header[0]&rsvBits != 0:
-			return 0, violation(errReservedBits)
-		case header[1]&^maskBit == 127 && header[2]&0x80 != 0:
-			return 0, violation(errLength)
 		}
 		r.last, r.left = header[0]&finBit != 0, payloadSize(header)
 		if masked {

@@ -90,16 +90,12 @@ func (g *gate) add(first byte, payload []byte) {
 
 // writeSoon takes over small messages, if there is room for them, and has them
 // written by a goroutine if somebody writes already or the caller is in no
-// hurry. Otherwise it reports that the caller is to flush, also when the gate
-// takes nothing more, for the flush to tell why.
+// hurry. Otherwise it reports that the caller is to flush.
 func (g *gate) writeSoon(frames []transport.Frame, size int, hurry bool) (taken, flush bool) {
 	g.mu.Lock()
 	defer g.mu.Unlock()
-	if g.whole+size+len(frames)*maxHeader > maxFragment {
+	if int(g.underway.bytes)+g.whole+size+len(frames)*maxHeader > maxFragment || !g.open() {
 		return false, false
-	}
-	if !g.open() {
-		return true, true
 	}
 	for _, f := range frames {
 		g.add(firstByte(f.Kind, false, true), f.Data)

@@ -68,12 +68,12 @@ func (g *gate) writeOut(frame ...[]byte) error {
 	g.underway = load{}
 	g.dropped = g.dropped || len(frame) > 0 && !open
 	switch {
-	case g.killed:
-		return net.ErrClosed
 	case g.sendErr != nil:
 		return g.sendErr
 	case g.dropped:
 		return errCloseSent
+	case g.killed && out == nil && len(frame) == 0:
+		return net.ErrClosed // Or else it happened after the writing.
 	default:
 		return nil
 	}
@@ -126,13 +126,18 @@ func (g *gate) sendParts(frame net.Buffers) error {
 func (g *gate) fail(err error) {
 	g.mu.Lock()
 	g.sendErr = err
+	g.drop()
+	g.mu.Unlock()
+	g.failed(err)
+}
+
+// drop gives up what was not written. The gate is locked and takes nothing more.
+func (g *gate) drop() {
 	g.whole, g.soon = 0, load{}
 	if g.buffer != nil {
 		g.buffer.free()
 		g.buffer = nil
 	}
-	g.mu.Unlock()
-	g.failed(err)
 }
 
 // networkError returns the first error of the network, nil if there was none.
@@ -178,6 +183,7 @@ func (g *gate) kill() {
 	g.killed = true
 	if !killed {
 		close(g.dead)
+		g.drop()
 	}
 	g.mu.Unlock()
 	if !killed {

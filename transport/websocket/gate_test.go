@@ -351,6 +351,101 @@ func TestGateClose(t *testing.T) {
 	wait()
 }
 
+// Protects: memory, and whoever looks at the backlog, from what was taken over
+// for a connection that ends before it is written.
+func TestGateKilledWithSoon(t *testing.T) {
+	w := &wire{}
+	g, _ := newTestGate(w, false, 0, nil)
+	var soon func()
+	g.spawn = func(f func()) bool { soon = f; return true }
+	if taken, flush := g.writeSoon([]transport.Frame{{Kind: transport.Text, Data: []byte("data")}}, 4, false); !taken || flush {
+		t.Fatalf("taken %v, flush %v", taken, flush)
+	}
+	if got := g.waiting(); got != (load{1, 4}) {
+		t.Errorf("%+v waits", got)
+	}
+	g.kill()
+	soon()
+	if got := g.waiting(); got != (load{}) || g.buffer != nil {
+		t.Errorf("after the end %+v waits", got)
+	}
+	if taken, _ := g.writeSoon([]transport.Frame{{Kind: transport.Text}}, 0, true); taken {
+		t.Error("more was taken over")
+	}
+	if err := g.flush(); err == nil || len(w.bytes()) != 0 {
+		t.Errorf("flush: %v, wrote %x", err, w.bytes())
+	}
+}
+
+// Protects: the end of the connection. A frame that is not copied does not
+// follow the close frame either, nor a write that failed, and who wrote it is
+// told.
+func TestGateFlushFrameAtTheEnd(t *testing.T) {
+	payload := bytes.Repeat([]byte("x"), direct)
+	w := &wire{}
+	g, wait := newTestGate(w, false, 0, nil)
+	if err := g.flushFrame(text, payload); err != nil || len(w.bytes()) != 4+direct {
+		t.Errorf("flushFrame: %v, wrote %d bytes", err, len(w.bytes()))
+	}
+	g.writeClose(1000, "")
+	if err := g.flushFrame(text, payload); err != errCloseSent {
+		t.Errorf("flushFrame after the close frame: %v", err)
+	}
+	wait()
+	if got := w.bytes(); len(got) != 4+direct+4 || got[4+direct] != bye {
+		t.Errorf("wrote %d bytes", len(got))
+	}
+	g.kill()
+	if err := g.flushFrame(text, payload); err == nil {
+		t.Error("flushFrame after the end succeeded")
+	}
+
+	broken, writes, told := errors.New("broken"), 0, 0
+	w = &wire{write: func([]byte) (int, error) { writes++; return 0, broken }}
+	g, wait = newTestGate(w, false, 0, nil)
+	g.failed = func(err error) {
+		if told++; err != broken {
+			t.Errorf("the connection was told of %v", err)
+		}
+	}
+	g.writeFrame(text, []byte("before"))
+	if err := g.flushFrame(text, payload); err != broken || writes != 1 || told != 1 {
+		t.Errorf("flushFrame where nothing can be written: %v, %d writes, told %d times", err, writes, told)
+	}
+	g.kill()
+	wait()
+
+	// A connection that ends once the frame is written is no fault of it.
+	w = &wire{}
+	g, wait = newTestGate(w, false, 0, nil)
+	w.write = func(p []byte) (int, error) {
+		if len(p) == direct {
+			g.kill()
+		}
+		return len(p), nil
+	}
+	if err := g.flushFrame(text, payload); err != nil {
+		t.Errorf("flushFrame of the last frame: %v", err)
+	}
+	wait()
+}
+
+// Protects: control frames. A message that is written while the engine is
+// within one goes before it.
+func TestGateFrameBesideControl(t *testing.T) {
+	w := &wire{}
+	g, wait := newTestGate(w, false, 0, nil)
+	answer := frame(pong, false, []byte("ping"))
+	write(t, g, answer[:3])
+	g.writeFrame(text, []byte("data"))
+	write(t, g, answer[3:])
+	wait()
+	if want := append(frame(text, false, []byte("data")), answer...); !bytes.Equal(w.bytes(), want) {
+		t.Errorf("wrote %x, want %x", w.bytes(), want)
+	}
+	g.kill()
+}
+
 // FuzzGate writes frames in any pieces, with this side's close frame somewhere
 // in between, and checks what arrives: whole frames as they were written, up to
 // one close frame.

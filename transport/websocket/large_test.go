@@ -6,6 +6,7 @@ import (
 	"encoding/binary"
 	"errors"
 	"io"
+	"runtime"
 	"sync"
 	"testing"
 	"testing/synctest"
@@ -123,7 +124,10 @@ func TestBorrow(t *testing.T) {
 		cancel()
 		unused := func(transport.Frame) error { t.Error("used"); return nil }
 		is(t, "Borrow", server.Borrow(impatient, unused), context.Canceled)
-		closeAll(t, client, server)
+		closeAll(t, client)
+		if err := server.WaitClosed(t.Context()); err != nil {
+			t.Errorf("WaitClosed: %v", err)
+		}
 		closedWith(t, "Borrow", server.Borrow(t.Context(), unused), transport.StatusNormal, true)
 		is(t, "Borrow", websocket.New(nil).Borrow(t.Context(), unused), transport.ErrNotConnected)
 	})
@@ -184,6 +188,40 @@ func TestLargeFrames(t *testing.T) {
 				t.Error(err)
 			}
 			<-closing
+		})
+	}
+}
+
+// Protects: memory, and the program, from a peer that announces much and sends
+// little.
+func TestAnnouncedSize(t *testing.T) {
+	for _, size := range []uint64{90 << 20, 1 << 40, 1<<63 - 1} {
+		eachEngine(t, func(t *testing.T, engine websocket.Engine) {
+			opts := &websocket.Options{Engine: engine}
+			if size > 1<<30 {
+				opts.ReadLimit = -1
+			}
+			p := newPlace(t, opts)
+			client := p.rawClient(t)
+			server, err := p.accept(t.Context())
+			if err != nil {
+				t.Fatal(err)
+			}
+			frame := binary.BigEndian.AppendUint64([]byte{0x80 | opBinary, 0x80 | 127}, size)
+			var before, after runtime.MemStats
+			runtime.ReadMemStats(&before)
+			go func() {
+				client.write(append(frame, make([]byte, 200_000)...))
+				if err := client.Close(); err != nil {
+					t.Error(err)
+				}
+			}()
+			_, err = server.Receive(t.Context())
+			runtime.ReadMemStats(&after)
+			is(t, "Receive", err, io.ErrUnexpectedEOF)
+			if grown := after.TotalAlloc - before.TotalAlloc; grown > 16<<20 {
+				t.Errorf("a message of %d bytes that was announced took %d bytes", size, grown)
+			}
 		})
 	}
 }

@@ -13,7 +13,7 @@ import (
 	"github.com/aip-go/aip/transport/adapters"
 )
 
-// Engine is the library that reads and writes the frames.
+// Engine is a WebSocket library; see [Options.Engine].
 type Engine int
 
 // The engines.
@@ -30,8 +30,9 @@ type SendPolicy int
 
 // The policies.
 const (
-	// SendBlock lets senders wait, each with its own message. Nothing is lost
-	// and the transport holds nothing.
+	// SendBlock lets senders wait, each with its own message. Nothing is dropped,
+	// and the transport holds no more than 64 KiB of small messages whose senders
+	// did not have to wait; see [Transport].
 	SendBlock SendPolicy = iota
 	// SendDropOldest gives up the message that waits longest and was not begun:
 	// its Send fails with [ErrDropped].
@@ -88,8 +89,9 @@ type Options struct {
 	// SendPolicy is what happens then. Default [SendBlock].
 	SendPolicy SendPolicy
 
-	// Engine is the library that reads and writes the frames. Default
-	// [EngineNhooyr]. It is not used by [Wrap].
+	// Engine is the library that makes the handshake and reads and writes control
+	// frames, and with Compression all frames. Default [EngineNhooyr]. It is not
+	// used by [Wrap].
 	Engine Engine
 	// Compression offers, or accepts, the compression of messages
 	// (permessage-deflate, RFC 7692) without context takeover. It costs memory,

@@ -104,19 +104,35 @@ func (s *inStream) collect(ctx context.Context, c *conn) (data []byte, lent *buf
 	}
 }
 
-// collected adds a piece to what a receive has got. Of a very large message whose
-// size is known there is never more memory than that; a peer gets it by sending
-// the first piece.
+// credit is how many times as much memory as it has sent a peer gets by saying
+// how long its message will be.
+const credit = 16
+
+// collected adds a piece to what a receive has got. A very large message whose
+// size is known gets memory for all of it when enough has arrived.
 func (s *inStream) collected(piece *buffer) {
-	if s.size <= maxBase {
-		s.begun = append(s.begun, piece)
+	if s.whole != nil {
+		s.whole = append(s.whole, piece.b...)
+		piece.free()
 		return
 	}
-	if s.whole == nil {
-		s.whole = make([]byte, 0, s.size)
+	s.begun = append(s.begun, piece)
+	s.begunSize += int64(len(piece.b))
+	if s.size > maxBase && s.begunSize >= s.size/credit {
+		s.whole = s.join(s.size)
 	}
-	s.whole = append(s.whole, piece.b...)
-	piece.free()
+}
+
+// join returns the pieces that were begun as one, with room for all, and frees
+// them.
+func (s *inStream) join(room int64) []byte {
+	whole := make([]byte, 0, room)
+	for _, p := range s.begun {
+		whole = append(whole, p.b...)
+		p.free()
+	}
+	s.begun = nil
+	return whole
 }
 
 // all returns the message after its last piece was collected, and what it is in
@@ -125,17 +141,10 @@ func (s *inStream) all() (data []byte, lent *buffer) {
 	if s.whole != nil {
 		return s.whole, nil
 	}
-	size := 0
-	for _, p := range s.begun {
-		size += len(p.b)
-	}
-	if size == len(s.base) && (s.lent != nil || size >= cap(s.base)/2) {
+	if size := int(s.begunSize); size == len(s.base) && (s.lent != nil || size >= cap(s.base)/2) {
 		return s.base, s.lent
 	}
-	data = make([]byte, 0, size)
-	for _, p := range s.begun {
-		data = append(data, p.b...)
-	}
+	data = s.join(s.begunSize)
 	s.lent.giveBack()
 	return data, nil
 }

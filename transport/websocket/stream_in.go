@@ -28,10 +28,11 @@ type inStream struct {
 	// reader's until pieces is closed.
 	base []byte
 	lent *buffer // what base is in, if that is to be given back
-	// begun is what a receive took out and has not returned: of a very large
-	// message whose size is known the bytes, else the pieces.
-	begun []*buffer
-	whole []byte
+	// begun is what a receive took out and has not returned. Of a very large
+	// message whose size is known whole has the bytes instead, sooner or later.
+	begun     []*buffer
+	begunSize int64
+	whole     []byte
 }
 
 const (

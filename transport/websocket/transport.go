@@ -200,7 +200,7 @@ func (t *Transport) Borrow(ctx context.Context, use func(transport.Frame) error)
 }
 
 // ReceiveStream returns the next message as a reader; see
-// [transport.StreamTransport]. Not more than 1 MiB of the message is held at a
+// [transport.StreamTransport]. Not more than 2 MiB of the message is held at a
 // time. Close of the reader may be called while a Read waits, and ends it.
 func (t *Transport) ReceiveStream(ctx context.Context) (transport.Kind, io.ReadCloser, error) {
 	c, err := t.current()

@@ -18,7 +18,7 @@ func (c *conn) write(batch *entry) error {
 
 // writeFrames sends a batch as frames of this package's making.
 func (c *conn) writeFrames(batch *entry) error {
-	unflushed := 0 // bytes of messages
+	unflushed := 0 // bytes
 	for e := batch; e != nil; e = e.next {
 		for len(e.frames) > 0 {
 			if unflushed > 0 && unflushed+e.pieceSize() > maxFragment {
@@ -33,6 +33,9 @@ func (c *conn) writeFrames(batch *entry) error {
 			}
 			unflushed += n
 		}
+	}
+	if unflushed == 0 {
+		return nil // Another flush could only find that the connection has ended since.
 	}
 	return c.gate.flush()
 }
