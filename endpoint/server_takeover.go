@@ -94,9 +94,9 @@ func (s *Server) endProbe(old *client, answered bool) {
 // ping asks a client for a sign of life. A transport without pings is taken at its
 // word that it is connected.
 func (c *client) ping(ctx context.Context, timeout time.Duration) error {
-	pinger, err := transport.As[transport.Pinger](c.transport)
-	if err != nil {
-		return nil //nolint:nilerr // See above.
+	pinger, missing := transport.As[transport.Pinger](c.transport)
+	if missing != nil {
+		return nil
 	}
 	ctx, cancel := context.WithTimeout(ctx, timeout)
 	defer cancel()

@@ -15,6 +15,9 @@ import (
 	"github.com/aip-go/aip/messages"
 )
 
+// errNotAllowed is a program that was not named by --allow.
+var errNotAllowed = errors.New("not allowed on this device")
+
 const (
 	// maxOutput is how much a program may write to one of its outputs, in
 	// bytes.
@@ -104,7 +107,7 @@ func (x *executor) execute(ctx context.Context, p execParameters) (execResult, e
 	path, ok := x.programs[argv[0]]
 	if !ok {
 		x.report.event(x.device, "not_allowed", fmt.Sprintf("does not run %q, which is not allowed", shorten(argv[0])), field{"program", shorten(argv[0])})
-		return execResult{}, fmt.Errorf("the program %q is not allowed on this device", shorten(argv[0]))
+		return execResult{}, fmt.Errorf("the program %q is %w", shorten(argv[0]), errNotAllowed)
 	}
 	running, stop := context.WithCancelCause(ctx)
 	defer stop(nil)
