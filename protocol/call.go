@@ -57,7 +57,7 @@ func (r *Reply[In]) Release() { r.calls.release(r, true) }
 // The error is [ErrTooManyCalls], [ErrDuplicateCall], or what ended the
 // connection.
 func (p *AIPProtocol[Out, In]) Expect(ctx context.Context, match Match[In]) (*Reply[In], error) {
-	return p.calls.expect(match, p.inHandler(ctx), false)
+	return p.expect(ctx, match, false)
 }
 
 // Call sends m and returns its one reply, found by match. It needs
@@ -136,10 +136,27 @@ func (p *AIPProtocol[Out, In]) expectRunning(ctx context.Context, match Match[In
 		if err := p.calls.awaitRun(ctx); err != nil {
 			return nil, err
 		}
-		r, err := p.calls.expect(match, p.inHandler(ctx), true)
+		r, err := p.expect(ctx, match, true)
 		if !errors.Is(err, ErrNotRunning) {
 			return r, err
 		}
+	}
+}
+
+// expect begins to wait for a reply. If needRun, Run has to be running.
+func (p *AIPProtocol[Out, In]) expect(ctx context.Context, match Match[In], needRun bool) (*Reply[In], error) {
+	r, err := p.calls.expect(match, p.inHandler(ctx), needRun)
+	if err == nil {
+		p.readOn(ctx)
+	}
+	return r, err
+}
+
+// readOn has somebody read, if ctx is that of a handler, which is about to wait
+// for what has yet to be read.
+func (p *AIPProtocol[Out, In]) readOn(ctx context.Context) {
+	if p.inHandler(ctx) {
+		p.calls.read()
 	}
 }
 

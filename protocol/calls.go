@@ -14,6 +14,7 @@ type calls[In Message] struct {
 
 	mu        sync.Mutex
 	running   bool
+	readOn    func()        // see start
 	started   chan struct{} // closed while running
 	ended     error         // what ended the connection; nil before
 	keyed     map[matchKey]*Reply[In]
@@ -107,11 +108,12 @@ func (c *calls[In]) release(r *Reply[In], sent bool) {
 	close(r.done)
 }
 
-// start notes that Run runs.
-func (c *calls[In]) start() {
+// start notes that Run runs, which readOn tells to go on reading while a handler
+// runs.
+func (c *calls[In]) start(readOn func()) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	c.running = true
+	c.running, c.readOn = true, readOn
 	close(c.started)
 }
 
@@ -126,6 +128,15 @@ func (c *calls[In]) stop(cause error, ended bool) {
 		c.ended = cause
 	}
 	c.fail(cause, func(*Reply[In]) bool { return true })
+}
+
+// read sees to it that what a handler is about to wait for is read.
+func (c *calls[In]) read() {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.running {
+		c.readOn()
+	}
 }
 
 // interrupt ends every wait with cause: the peer knows nothing of the calls.

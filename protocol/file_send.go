@@ -112,6 +112,7 @@ func (p *AIPProtocol[Out, In]) awaitResume(ctx context.Context, during *epoch, s
 	if err := announce(); err != nil {
 		return extension{}, err
 	}
+	p.readOn(ctx)
 	wait, cancel := context.WithTimeout(ctx, s.opts.ResumeWait)
 	defer cancel()
 	if err := p.readResume(wait, answer); err != nil {

@@ -5,6 +5,8 @@ import (
 	"fmt"
 	"strconv"
 	"testing"
+	"testing/synctest"
+	"time"
 
 	"github.com/aip-go/aip/messages"
 	"github.com/aip-go/aip/transport"
@@ -31,6 +33,13 @@ func start[Out, In Message](ctx context.Context, p *AIPProtocol[Out, In]) (wait 
 	done := make(chan error, 1)
 	go func() { done <- p.Run(ctx) }()
 	return func() error { return <-done }
+}
+
+// readOn waits until what can be read while a handler runs was read. It is for
+// a test in a bubble.
+func readOn() {
+	time.Sleep(2 * patience)
+	synctest.Wait()
 }
 
 // running runs p until the test ends or calls the returned function.

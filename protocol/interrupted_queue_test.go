@@ -90,10 +90,10 @@ func TestInterruptionIsKept(t *testing.T) {
 						must(t, s.Send(context.Background(), message(n)))
 					}
 					if n == 0 {
-						synctest.Wait()
+						readOn()
 					}
 				}
-				synctest.Wait()
+				readOn()
 				if n, _ := c.Pending(); n != test.read {
 					t.Errorf("%d messages wait, want %d", n, test.read)
 				}
@@ -129,7 +129,7 @@ func TestInterruptionsAreBounded(t *testing.T) {
 		for range 10 {
 			raw(t, s.Transport(), gapText)
 		}
-		synctest.Wait()
+		readOn()
 		// One is in the queue, the reader holds one.
 		if n := c.Transport().(*replacing).Backlog().ReceiveMessages; n != 8 {
 			t.Errorf("%d interruptions are unread, want 8", n)

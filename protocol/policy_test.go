@@ -51,7 +51,7 @@ func TestPolicyBlock(t *testing.T) {
 			}
 			_ = s.Close()
 		}()
-		synctest.Wait()
+		readOn()
 		// One is being handled, four are in the queue, the reader holds one,
 		// and the transport one: the next sender waits.
 		if n, bytes := c.Pending(); n != 4 || bytes == 0 || sent != 7 {
@@ -75,7 +75,7 @@ func TestPolicyBlockBytes(t *testing.T) {
 			}
 			_ = s.Close()
 		}()
-		synctest.Wait()
+		readOn()
 		if n, _ := c.Pending(); n != 1 {
 			t.Errorf("%d messages wait", n)
 		}

@@ -7,9 +7,9 @@ import (
 	"io"
 	"net"
 	"sync"
+	"time"
 
-	"go.uber.org/zap"
-
+	"github.com/aip-go/aip/internal/watchdog"
 	"github.com/aip-go/aip/transport"
 )
 
@@ -23,6 +23,9 @@ import (
 // next Run or Receive begins with what was not handled. A running handler is
 // waited for; its context ends at once.
 //
+// Run reads and handles in its own goroutine. When a handler calls, or takes
+// longer than a millisecond, another goroutine goes on reading meanwhile.
+//
 // Calls that wait when Run ends fail with the cause, or, when ctx ended, with
 // an error that matches [ErrNotRunning].
 //
@@ -32,16 +35,19 @@ func (p *AIPProtocol[Out, In]) Run(ctx context.Context) error {
 		return err
 	}
 	defer p.endReading()
-	p.calls.start()
-	r := &run[Out, In]{p: p, finished: make(chan struct{})}
+	r := &run[Out, In]{p: p}
 	var cancel context.CancelFunc
 	r.reading, cancel = context.WithCancel(ctx)
 	defer cancel()
 	r.handling, r.stopHandling = context.WithCancelCause(context.WithValue(ctx, handlerKey{}, p.calls))
 	defer r.stopHandling(nil)
-	go r.read()
-	r.dispatch(ctx)
-	<-r.finished
+	r.patience = watchdog.New(patience, r.handOver)
+	defer r.patience.Close()
+	p.calls.start(r.handOver)
+	r.serve(ctx)
+	if r.reader != nil {
+		<-r.reader.finished
+	}
 	p.guard(r.handling, nil, func() error { return p.units.end(r.handling) })
 	if r.ended {
 		p.queue.clear()
@@ -56,156 +62,102 @@ func (p *AIPProtocol[Out, In]) Run(ctx context.Context) error {
 // messages, of how many bytes on the wire.
 func (p *AIPProtocol[Out, In]) Pending() (messages int, bytes int64) { return p.queue.depth() }
 
-// run is one call of Run.
+const (
+	// patience is how long a handler may take before another goroutine reads.
+	patience = time.Millisecond
+	// quiet is how long there has to be nothing to handle before that goroutine
+	// ends.
+	quiet = time.Second
+)
+
+// run is one call of Run. Its goroutine reads and handles, one after the other;
+// or, after a hand-over, only handles, while a reader reads.
 type run[Out, In Message] struct {
 	p *AIPProtocol[Out, In]
 	// reading ends when ctx does; handling also when the connection does.
 	reading, handling context.Context
 	stopHandling      context.CancelCauseFunc
-	watching          sync.Once
-	watchers          sync.WaitGroup
+	// patience watches the handlers.
+	patience *watchdog.Watchdog
 
-	finished chan struct{} // closed when the reader has stopped
-	// Set before finished is closed:
-	cause error // why the reader stopped
+	mu     sync.Mutex
+	alone  bool             // a handler runs, and nobody reads
+	reader *reader[Out, In] // who reads; nil while the run itself does
+	// Set by who has read last, before it is known to have finished:
+	cause error // why nothing more is read
 	ended bool  // because the connection has ended
 }
 
-// read is the goroutine that reads.
-func (r *run[Out, In]) read() {
-	defer close(r.finished)
-	r.cause = r.readAll()
-	stopped := r.reading.Err() != nil && errors.Is(r.cause, r.reading.Err())
-	r.ended = !stopped && !errors.Is(r.cause, transport.ErrNotConnected)
-	overflow := errors.Is(r.cause, ErrQueueFull)
-	if overflow {
-		r.p.queue.drop()
+// serve reads and handles until there is nothing left to handle, and nothing
+// more to be read, or ctx has ended.
+func (r *run[Out, In]) serve(ctx context.Context) {
+	for r.serveAlone(ctx) && r.serveBeside(ctx) {
 	}
-	if stopped {
-		r.p.calls.stop(fmt.Errorf("%w: it was stopped", ErrNotRunning), false)
-		r.stopHandling(context.Cause(r.reading))
-	} else {
-		r.p.calls.stop(r.cause, r.ended)
-		r.stopHandling(r.cause)
-	}
-	if overflow {
-		r.p.closeWith(transport.StatusTryAgainLater, "too many messages")
-		r.p.closed(r.cause)
-	}
-	r.watchers.Wait()
 }
 
-// readAll reads until reading is no longer possible.
-func (r *run[Out, In]) readAll() error {
-	watch, stop := context.WithCancel(r.reading)
-	defer stop()
+// serveAlone reads and handles. It reports true when there is a reader.
+func (r *run[Out, In]) serveAlone(ctx context.Context) (beside bool) {
 	for {
-		in, err := r.p.next(r.reading)
-		if err != nil {
-			return err
-		}
-		in, ok := r.p.sort(r.handling, in)
+		in, ok := r.p.queue.pop()
 		if !ok {
-			continue
-		}
-		if err := r.enqueue(watch, in); err != nil {
-			return err
-		}
-	}
-}
-
-// sort runs a message through the middleware and to the call it answers. It
-// reports whether something is left for handlers.
-func (p *AIPProtocol[Out, In]) sort(ctx context.Context, in inbound[In]) (inbound[In], bool) {
-	if in.unit != nil && p.units.answer(in.unit) {
-		return in, false
-	}
-	if in.message == nil || in.screened {
-		return in, true
-	}
-	err := recovered(func() error {
-		in = p.screen(ctx, in)
-		if in.err != nil {
-			return nil
-		}
-		switch p.calls.deliver(in.message) {
-		case answered:
-			in.message = nil
-		case lateReply:
-			if in.late = true; p.onLate.Load() == nil {
-				in.message = nil
+			var err error
+			if in, err = r.p.next(r.reading); err != nil {
+				r.stopped(err)
+				return false
 			}
-		case notReply:
 		}
-		return nil
-	})
-	if err != nil {
-		e := newMessageError(in.text, transport.Text, &MiddlewareError{Type: typeOf(in.message), Err: err})
-		p.failed("receive", e)
-		return inbound[In]{err: e, size: in.size, screened: true}, true
-	}
-	return in, in.err != nil || in.message != nil
-}
-
-// enqueue puts in into the queue, as the policy says. An interruption waits, if
-// another one is in the queue, as any message does when the queue is full.
-func (r *run[Out, In]) enqueue(watch context.Context, in inbound[In]) error {
-	q, policy := r.p.queue, r.p.options.Queue.Policy
-	if in.gap != nil {
-		policy = Block
-	}
-	switch policy {
-	case DropOldest:
-		if n := q.pushDropping(in, in.size); n > 0 {
-			r.p.lost.Add(uint64(n))
-			r.p.logger.Warn("queue is full; dropped the oldest messages", zap.Int("count", n))
-		}
-		return nil
-	case Disconnect:
-		if !q.tryPush(in, in.size, 1) {
-			return ErrQueueFull
-		}
-		return nil
-	}
-	for !q.tryPush(in, in.size, 1) {
-		if r.p.calls.waiting() > 0 {
-			if q.tryPush(in, in.size, 2) {
-				return nil
+		in, ok = r.p.sort(r.handling, in)
+		switch err := ctx.Err(); {
+		case !ok && err == nil:
+		case err != nil:
+			if ok {
+				r.p.putBack(in)
 			}
-			r.p.calls.failNested(ErrQueueFull)
-		}
-		r.watching.Do(func() { r.watch(watch) })
-		select {
-		case <-q.room:
-		case <-r.reading.Done():
-			q.push(in, in.size)
-			return r.reading.Err()
+			r.stopped(err)
+			return false
+		case r.handle(in):
+			return true
 		}
 	}
-	return nil
 }
 
-// watch makes handlers stop at the end of the connection, which a blocked
-// reader does not see.
-func (r *run[Out, In]) watch(ctx context.Context) {
-	r.watchers.Go(func() {
-		err := r.p.transport.WaitClosed(ctx)
-		if ctx.Err() != nil {
-			return
-		}
-		if err == nil {
-			err = transport.ErrClosed
-		}
-		r.stopHandling(err)
-	})
+// handle runs the handlers of in while nobody reads. It reports true when there
+// is a reader, meanwhile.
+func (r *run[Out, In]) handle(in inbound[In]) (beside bool) {
+	r.mu.Lock()
+	r.alone = true
+	r.mu.Unlock()
+	r.patience.Start()
+	r.p.dispatch(r.handling, in)
+	r.patience.Stop()
+	if r.p.units.receiving.late() != nil {
+		r.handOver() // Only who does not read can see that a sender is late.
+	}
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.alone = false
+	return r.reader != nil
 }
 
-// dispatch runs the handlers until there is nothing left to handle and the
-// reader has stopped, or ctx has ended.
-func (r *run[Out, In]) dispatch(ctx context.Context) {
+// handOver has a goroutine read, if nobody does because a handler runs.
+func (r *run[Out, In]) handOver() {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if !r.alone || r.reader != nil {
+		return
+	}
+	r.reader = newReader(r)
+	go r.reader.read()
+}
+
+// serveBeside handles what a reader puts into the queue. It reports true when
+// there has been nothing for a while, so that the reader was sent away.
+func (r *run[Out, In]) serveBeside(ctx context.Context) (alone bool) {
+	idle := time.NewTimer(quiet)
+	defer idle.Stop()
 	for {
 		if ctx.Err() != nil {
-			return
+			return false
 		}
 		in, ok := r.p.queue.pop()
 		if ok {
@@ -215,17 +167,57 @@ func (r *run[Out, In]) dispatch(ctx context.Context) {
 			}
 			continue
 		}
+		idle.Reset(quiet)
 		select {
 		case <-r.p.queue.ready:
 		case <-r.p.units.receiving.late():
 			r.p.guard(r.handling, nil, func() error { return r.p.units.stalled(r.handling) })
+		case <-idle.C:
+			if r.p.units.receiving.current == nil && r.dismiss() {
+				return true
+			}
 		case <-ctx.Done():
-			return
-		case <-r.finished:
+			return false
+		case <-r.reader.finished:
 			if r.p.queue.empty() {
-				return
+				return false
 			}
 		}
+	}
+}
+
+// dismiss sends the reader away, and reports whether reading can go on.
+func (r *run[Out, In]) dismiss() bool {
+	r.reader.stop()
+	<-r.reader.finished
+	if !r.reader.dismissed {
+		return false
+	}
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.reader = nil
+	return true
+}
+
+// stopped notes why nothing more is read, and ends what depends on it.
+func (r *run[Out, In]) stopped(cause error) {
+	r.cause = cause
+	stopped := r.reading.Err() != nil && errors.Is(cause, r.reading.Err())
+	r.ended = !stopped && !errors.Is(cause, transport.ErrNotConnected)
+	overflow := errors.Is(cause, ErrQueueFull)
+	if overflow {
+		r.p.queue.drop()
+	}
+	if stopped {
+		r.p.calls.stop(fmt.Errorf("%w: it was stopped", ErrNotRunning), false)
+		r.stopHandling(context.Cause(r.reading))
+	} else {
+		r.p.calls.stop(cause, r.ended)
+		r.stopHandling(cause)
+	}
+	if overflow {
+		r.p.closeWith(transport.StatusTryAgainLater, "too many messages")
+		r.p.closed(cause)
 	}
 }
 

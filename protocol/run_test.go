@@ -283,7 +283,7 @@ func TestRunStopped(t *testing.T) {
 		for i := range 5 {
 			must(t, s.Send(context.Background(), message(i)))
 		}
-		synctest.Wait()
+		readOn()
 		why := errors.New("why")
 		cancel(why)
 		synctest.Wait()

@@ -74,6 +74,10 @@ var Rules = []Rule{
 		Why:     "the JSON scanner is a leaf: it knows text, not messages",
 	},
 	{
+		Package: "internal/watchdog",
+		Why:     "a timer is a leaf: it knows nothing of what it watches",
+	},
+	{
 		Package: "messages",
 		Why:     "messages are plain data, to be used without any connection",
 		Allows:  []string{"internal/jsonscan"},
@@ -103,7 +107,7 @@ var Rules = []Rule{
 	{
 		Package:     "transport/websocket",
 		Why:         "users choose an engine by an option; the libraries stay behind the adapters",
-		Allows:      []string{"transport", "transport/adapters"},
+		Allows:      []string{"internal/watchdog", "transport", "transport/adapters"},
 		Modules:     []string{zap},
 		Exposes:     []string{zap},
 		TestModules: []string{nhooyr, coder, gorilla},
@@ -111,7 +115,7 @@ var Rules = []Rule{
 	{
 		Package: "protocol",
 		Why:     "the protocol runs over any transport, so it names none",
-		Allows:  []string{"messages", "codec", "transport"},
+		Allows:  []string{"internal/watchdog", "messages", "codec", "transport"},
 		Modules: []string{zap},
 		Exposes: []string{zap},
 	},

@@ -70,6 +70,7 @@ func Accept(w http.ResponseWriter, r *http.Request, opts *AcceptOptions) (*Trans
 				remote = addressed.RemoteAddr()
 			}
 			gate = newGate(stream, false)
+			gate.nowait = newNowait(stream)
 			return gate
 		},
 	})

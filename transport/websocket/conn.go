@@ -11,6 +11,7 @@ import (
 
 	"go.uber.org/zap"
 
+	"github.com/aip-go/aip/internal/watchdog"
 	"github.com/aip-go/aip/transport"
 	"github.com/aip-go/aip/transport/adapters"
 )
@@ -28,9 +29,9 @@ type conn struct {
 	url     string        // without credentials; empty unless this side dialled
 	remote  net.Addr      // nil when it is not known
 	link    adapters.Conn
-	gate    *gate        // the stream beneath link; nil when that is out of reach
-	watch   *watch       // over the writes
-	frames  *frameReader // nil where the engine reads the messages
+	gate    *gate              // the stream beneath link; nil when that is out of reach
+	watch   *watchdog.Watchdog // over the writes
+	frames  *frameReader       // nil where the engine reads the messages
 
 	usual int64 // bytes of the latest large message, 0 if it was very large; the reader's
 
@@ -66,7 +67,7 @@ func newConn(t *Transport, link adapters.Conn, gate *gate) *conn {
 		ending:   make(chan struct{}),
 		over:     make(chan struct{}),
 	}
-	c.watch = newWatch(c.WriteTimeout, func() { c.lose(transport.ErrWriteTimeout) })
+	c.watch = watchdog.New(c.WriteTimeout, func() { c.lose(transport.ErrWriteTimeout) })
 	c.inbox.init(c)
 	c.outbox.init(c)
 	if gate != nil {
@@ -186,7 +187,7 @@ func (c *conn) finish() {
 		c.frames.shrink()
 	}
 	c.alive.stop()
-	c.watch.close()
+	c.watch.Close()
 	c.wg.Wait()
 	if !failed {
 		_ = c.machine.To(transport.Disconnected) // Nobody else leaves that state.

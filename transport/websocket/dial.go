@@ -33,8 +33,8 @@ func (t *Transport) dial(ctx context.Context, address string) (_ *conn, err erro
 		return nil, err
 	}
 	var (
-		gate   *gate
-		remote net.Addr
+		gate    *gate
+		network net.Conn
 	)
 	failed, fail := context.WithCancel(context.Background())
 	defer func() {
@@ -43,7 +43,7 @@ func (t *Transport) dial(ctx context.Context, address string) (_ *conn, err erro
 		}
 	}()
 	ctx = httptrace.WithClientTrace(ctx, &httptrace.ClientTrace{
-		GotConn: func(got httptrace.GotConnInfo) { remote = got.Conn.RemoteAddr() },
+		GotConn: func(got httptrace.GotConnInfo) { network = got.Conn },
 	})
 	client := s.HTTPClient
 	if client == nil {
@@ -64,7 +64,10 @@ func (t *Transport) dial(ctx context.Context, address string) (_ *conn, err erro
 		return nil, s.dialError(ctx, request, response, err)
 	}
 	c := newConn(t, link, gate)
-	c.url, c.remote = transport.RedactURL(address), remote
+	c.url = transport.RedactURL(address)
+	if network != nil {
+		c.remote, gate.nowait = network.RemoteAddr(), newNowait(network)
+	}
 	c.log().Debug("websocket connected", zap.String("subprotocol", link.Subprotocol()))
 	return c, nil
 }

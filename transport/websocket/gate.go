@@ -7,6 +7,7 @@ import (
 	"sync"
 	"sync/atomic"
 
+	"github.com/aip-go/aip/internal/watchdog"
 	"github.com/aip-go/aip/transport"
 )
 
@@ -40,13 +41,16 @@ var errCloseSent = errors.New("websocket: a close frame was sent before")
 type gate struct {
 	conn   io.ReadWriteCloser
 	client bool
-	seen   *atomic.Bool // set when bytes arrive
-	watch  *watch       // over the writes
+	seen   *atomic.Bool       // set when bytes arrive
+	watch  *watchdog.Watchdog // over the writes
 	// spawn starts a goroutine that somebody waits for, unless it is too late
 	// for that.
 	spawn func(func()) bool
 	// failed is told the error of a write.
 	failed func(error)
+	// nowait writes to the network without waiting; nil where that is not
+	// possible.
+	nowait *nowait
 	// flushing is held by whoever writes to the network.
 	flushing chan struct{}
 	dead     chan struct{} // closed by kill

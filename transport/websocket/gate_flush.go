@@ -65,18 +65,82 @@ func (g *gate) writeOut(frame ...[]byte) error {
 	}
 	g.mu.Lock()
 	defer g.mu.Unlock()
-	g.underway = load{}
 	g.dropped = g.dropped || len(frame) > 0 && !open
+	return g.wrote(out != nil || len(frame) > 0)
+}
+
+// wrote returns what a flush returns, which has written something or found
+// nothing. The gate is locked.
+func (g *gate) wrote(something bool) error {
+	g.underway = load{}
 	switch {
 	case g.sendErr != nil:
 		return g.sendErr
 	case g.dropped:
 		return errCloseSent
-	case g.killed && out == nil && len(frame) == 0:
+	case g.killed && !something:
 		return net.ErrClosed // Or else it happened after the writing.
 	default:
 		return nil
 	}
+}
+
+// tryFlush is flush for those who must not wait: what the network does not take
+// at once, or somebody else is about to write, is left to a goroutine. There is
+// a nowait.
+func (g *gate) tryFlush() error {
+	select {
+	case g.flushing <- struct{}{}:
+	default:
+		return g.leaveIt()
+	}
+	out, _ := g.take()
+	if out == nil {
+		defer g.leave()
+		g.mu.Lock()
+		defer g.mu.Unlock()
+		return g.wrote(false)
+	}
+	n, err := g.nowait.try(out.b)
+	if err != nil {
+		g.fail(err)
+	}
+	g.mu.Lock()
+	if all := n == len(out.b); all || g.sendErr != nil || g.killed {
+		defer g.leave()
+		defer g.mu.Unlock()
+		out.free()
+		return g.wrote(all)
+	}
+	g.putBack(out, n)
+	g.mu.Unlock()
+	g.leave()
+	return g.leaveIt()
+}
+
+// putBack puts what was taken and not written before what came since. The gate
+// is locked.
+func (g *gate) putBack(out *buffer, written int) {
+	rest := len(out.b) - written
+	out.b = append(out.b[:0], out.b[written:]...)
+	if g.buffer != nil {
+		out.b = append(out.b, g.buffer.b...)
+		g.buffer.free()
+	}
+	g.buffer, g.whole = out, g.whole+rest
+	g.soon, g.underway = load{g.soon.messages + g.underway.messages, g.soon.bytes + g.underway.bytes}, load{}
+}
+
+// leaveIt leaves the flush to a goroutine, unless it is too late for that.
+func (g *gate) leaveIt() error {
+	g.mu.Lock()
+	g.kick()
+	kicked := g.kicked
+	g.mu.Unlock()
+	if kicked {
+		return nil
+	}
+	return g.flush()
 }
 
 // take takes the whole frames out of the buffer, if there are any that can be
@@ -102,9 +166,9 @@ func (g *gate) take() (out *buffer, open bool) {
 // send writes to the network.
 func (g *gate) send(b []byte) error {
 	for len(b) > 0 {
-		g.watch.start()
+		g.watch.Start()
 		n, err := g.conn.Write(b[:min(len(b), maxWrite)])
-		g.watch.stop()
+		g.watch.Stop()
 		if err != nil {
 			return err
 		}
@@ -115,8 +179,8 @@ func (g *gate) send(b []byte) error {
 
 // sendParts writes a frame to the network, in one go if that is possible.
 func (g *gate) sendParts(frame net.Buffers) error {
-	g.watch.start()
-	defer g.watch.stop()
+	g.watch.Start()
+	defer g.watch.Stop()
 	_, err := frame.WriteTo(g.conn)
 	return err
 }

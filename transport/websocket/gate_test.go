@@ -13,6 +13,7 @@ import (
 	"testing/synctest"
 	"time"
 
+	"github.com/aip-go/aip/internal/watchdog"
 	"github.com/aip-go/aip/transport"
 )
 
@@ -57,7 +58,7 @@ func newTestGate(w *wire, client bool, writeTimeout time.Duration, stuck func())
 	g := newGate(w, client)
 	var wg sync.WaitGroup
 	g.seen = new(atomic.Bool)
-	g.watch = newWatch(writeTimeout, stuck)
+	g.watch = watchdog.New(writeTimeout, stuck)
 	g.spawn = func(f func()) bool {
 		wg.Go(f)
 		return true
@@ -65,7 +66,7 @@ func newTestGate(w *wire, client bool, writeTimeout time.Duration, stuck func())
 	g.failed = func(error) {}
 	return g, func() {
 		wg.Wait()
-		g.watch.close()
+		g.watch.Close()
 	}
 }
 
@@ -263,7 +264,7 @@ func TestGateEndlessPings(t *testing.T) {
 	w := &wire{}
 	g := newGate(w, false)
 	g.seen = new(atomic.Bool)
-	g.watch = newWatch(0, nil)
+	g.watch = watchdog.New(0, nil)
 	var waiting []func() // goroutines that have not run yet
 	g.spawn = func(f func()) bool {
 		waiting = append(waiting, f)

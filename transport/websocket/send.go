@@ -84,13 +84,17 @@ func (c *conn) sendSoon(ctx context.Context, frames []transport.Frame) (taken bo
 		return false, nil
 	}
 	hurry := c.burst.Add(1) <= lone
-	leaves := ctx.Done() != nil // It may have to, while it is written.
-	if hurry && leaves && !c.gate.busy() {
-		return false, nil
+	flush := c.gate.flush
+	if leaves := ctx.Done() != nil; leaves && hurry { // It may have to leave while it is written.
+		if c.gate.nowait != nil {
+			flush = c.gate.tryFlush
+		} else if hurry = false; !c.gate.busy() {
+			return false, nil
+		}
 	}
-	taken, flush, err := c.outbox.sendSoon(frames, size, hurry && !leaves)
-	if flush {
-		err = c.explain(c.gate.flush())
+	taken, flushes, err := c.outbox.sendSoon(frames, size, hurry)
+	if flushes {
+		err = c.explain(flush())
 	}
 	return taken, err
 }

@@ -116,8 +116,8 @@ func (c *conn) framed() bool { return c.gate != nil && c.gate.framed }
 // memory; else to the network, within the bound for that.
 func (c *conn) engine(write func() error) error {
 	if c.gate == nil {
-		c.watch.start()
-		defer c.watch.stop()
+		c.watch.Start()
+		defer c.watch.Stop()
 	}
 	return write()
 }
