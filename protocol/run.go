@@ -66,8 +66,9 @@ const (
 	// patience is how long a handler may take before another goroutine reads.
 	patience = time.Millisecond
 	// quiet is how long there has to be nothing to handle before that goroutine
-	// ends.
-	quiet = time.Second
+	// ends, and enough how many messages have to be handled without a need for it.
+	quiet  = time.Second
+	enough = 256
 )
 
 // run is one call of Run. Its goroutine reads and handles, one after the other;
@@ -81,8 +82,10 @@ type run[Out, In Message] struct {
 	patience *watchdog.Watchdog
 
 	mu     sync.Mutex
-	alone  bool             // a handler runs, and nobody reads
-	reader *reader[Out, In] // who reads; nil while the run itself does
+	busy   bool             // a handler runs
+	tried  bool             // it tries the patience
+	easy   int              // messages since one did
+	reader *reader[Out, In] // who reads; nil while the run itself does, or nobody
 	// Set by who has read last, before it is known to have finished:
 	cause error // why nothing more is read
 	ended bool  // because the connection has ended
@@ -121,37 +124,43 @@ func (r *run[Out, In]) serveAlone(ctx context.Context) (beside bool) {
 	}
 }
 
-// handle runs the handlers of in while nobody reads. It reports true when there
-// is a reader, meanwhile.
+// handle runs the handlers of in. It reports whether there is a reader,
+// meanwhile.
 func (r *run[Out, In]) handle(in inbound[In]) (beside bool) {
 	r.mu.Lock()
-	r.alone = true
+	r.busy = true
 	r.mu.Unlock()
 	r.patience.Start()
 	r.p.dispatch(r.handling, in)
 	r.patience.Stop()
-	if r.p.units.receiving.late() != nil {
+	if r.p.units.receiving.current != nil {
 		r.handOver() // Only who does not read can see that a sender is late.
 	}
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	r.alone = false
+	if r.easy++; r.tried {
+		r.easy = 0
+	}
+	r.busy, r.tried = false, false
 	return r.reader != nil
 }
 
-// handOver has a goroutine read, if nobody does because a handler runs.
+// handOver has a goroutine read while a handler runs.
 func (r *run[Out, In]) handOver() {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	if !r.alone || r.reader != nil {
+	if !r.busy {
 		return
 	}
-	r.reader = newReader(r)
-	go r.reader.read()
+	r.tried = true
+	if r.reader == nil {
+		r.reader = newReader(r)
+		go r.reader.read()
+	}
 }
 
 // serveBeside handles what a reader puts into the queue. It reports true when
-// there has been nothing for a while, so that the reader was sent away.
+// there has been no need for one for a while, so that it was sent away.
 func (r *run[Out, In]) serveBeside(ctx context.Context) (alone bool) {
 	idle := time.NewTimer(quiet)
 	defer idle.Stop()
@@ -163,7 +172,10 @@ func (r *run[Out, In]) serveBeside(ctx context.Context) (alone bool) {
 		if ok {
 			// What a pull put back has not been sorted yet.
 			if in, ok = r.p.sort(r.handling, in); ok {
-				r.p.dispatch(r.handling, in)
+				r.handle(in)
+			}
+			if r.easy >= enough && r.dismiss() {
+				return true
 			}
 			continue
 		}
@@ -188,6 +200,7 @@ func (r *run[Out, In]) serveBeside(ctx context.Context) (alone bool) {
 
 // dismiss sends the reader away, and reports whether reading can go on.
 func (r *run[Out, In]) dismiss() bool {
+	r.easy = 0
 	r.reader.stop()
 	<-r.reader.finished
 	if !r.reader.dismissed {
