@@ -156,6 +156,13 @@ func (in *inbox) end(cause *transport.CloseError) {
 	}
 }
 
+// behind reports whether messages wait to be taken.
+func (in *inbox) behind() bool {
+	in.mu.Lock()
+	defer in.mu.Unlock()
+	return in.first < len(in.queue)
+}
+
 // waiting returns how many messages and bytes wait to be taken.
 func (in *inbox) waiting() (messages int, bytes int64) {
 	in.mu.Lock()
