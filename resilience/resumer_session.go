@@ -144,11 +144,34 @@ func (s *Session) serve(t transport.Transport, rx uint64) error {
 		return err
 	}
 	s.move(transport.Connected)
-	s.watchers.Go(func() { s.watch(t) })
+	s.watchers.Add(1)
+	afterClosed(s.session.lifetime, t, func() {
+		defer s.watchers.Done()
+		s.watch(t)
+	})
 	return nil
 }
 
-// watch waits for the end of the connection t.
+// afterClosed has f called once, in a goroutine of its own, after the end of the
+// connection t or of ctx.
+func afterClosed(ctx context.Context, t transport.Transport, f func()) {
+	notifier, err := transport.As[transport.CloseNotifier](t)
+	if err != nil {
+		go func() {
+			_ = t.WaitClosed(ctx) // f finds out why it is over.
+			f()
+		}()
+		return
+	}
+	var once sync.Once
+	stop := context.AfterFunc(ctx, func() { once.Do(f) })
+	notifier.AfterClosed(func() {
+		stop()
+		once.Do(f)
+	})
+}
+
+// watch sees to what follows from the end of the connection t.
 func (s *Session) watch(t transport.Transport) {
 	cause := t.WaitClosed(s.session.lifetime)
 	if s.session.lifetime.Err() != nil {

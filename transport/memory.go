@@ -60,6 +60,7 @@ var _ interface {
 	Resetter
 	ReadLimiter
 	Backlogger
+	CloseNotifier
 } = (*Memory)(nil)
 
 // NewPair returns two transports that are connected to each other, both with
@@ -219,4 +220,14 @@ func (m *Memory) WaitClosed(ctx context.Context) error {
 	case <-ctx.Done():
 		return ctx.Err()
 	}
+}
+
+// AfterClosed calls f after the end of the connection; see [CloseNotifier].
+func (m *Memory) AfterClosed(f func()) (stop func() bool) {
+	e, err := m.current()
+	if err != nil {
+		go f()
+		return func() bool { return false }
+	}
+	return e.notices.AfterClosed(f)
 }

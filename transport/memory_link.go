@@ -31,6 +31,7 @@ type memoryEnd struct {
 	sending chan struct{} // holds one token while a message is being sent
 	taking  chan struct{} // holds one token while a message is being received
 	done    chan struct{} // closed when the connection has ended
+	notices CloseNotices  // of done
 
 	partial *memoryTaken // of the receive that runs or was cancelled; guarded by taking
 
@@ -83,6 +84,7 @@ func (e *memoryEnd) stop(cause *CloseError, failed bool) {
 		e.settle()
 	}
 	close(e.done)
+	e.notices.Notify()
 }
 
 // close ends the connection with a code for the peer.

@@ -44,6 +44,7 @@ func testFeatures(t *trial) {
 			{"Resets", Resets, find[transport.Resetter](side)},
 			{"ReadLimits", ReadLimits, find[transport.ReadLimiter](side)},
 			{"Backlogs", Backlogs, find[transport.Backlogger](side)},
+			{"CloseNotices", CloseNotices, find[transport.CloseNotifier](side)},
 		} {
 			switch declared := t.harness.Features&f.bit != 0; {
 			case declared && f.err != nil:

@@ -2,6 +2,7 @@ package transporttest
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"net"
 	"time"
@@ -15,6 +16,8 @@ func extraTests() []subtest {
 		{name: "read limit", needs: ReadLimits, run: testReadLimit},
 		{name: "backlog", needs: Backlogs, run: testBacklog},
 		{name: "bounded backlog", needs: Backlogs, timing: true, set: noPings, run: testBoundedBacklog},
+		{name: "close notices", needs: CloseNotices, run: testCloseNotices},
+		{name: "close notices of a loss", needs: CloseNotices | Aborts, run: testCloseNoticesOfLoss},
 		{name: "idle connection", timing: true, run: testIdle},
 	}
 }
@@ -65,6 +68,83 @@ func testReadLimit(t *trial) {
 	_, err := near.Receive(t.ctx)
 	t.is("Receive over the new limit", err, transport.ErrMessageTooLarge)
 	t.closedBy("WaitClosed of the sender", far.WaitClosed(t.ctx), transport.StatusMessageTooBig, true)
+}
+
+// testCloseNotices: both sides are told of a close, once, unless they did not
+// want to be any more, and those who ask too late at once.
+func testCloseNotices(t *trial) {
+	near, far := t.pair()
+	told := make(chan transport.Transport, 10)
+	notify := func(side transport.Transport) (stop func() bool) {
+		return feature[transport.CloseNotifier](t, side).AfterClosed(func() { told <- side })
+	}
+	notify(near)
+	stop := notify(far)
+	unwanted := notify(near)
+	notify(far)
+	if !unwanted() || unwanted() {
+		t.Error("a notice can be stopped once")
+	}
+	t.pause(t.short())
+	if len(told) > 0 {
+		t.Error("told of the end of an open connection")
+	}
+	if err := near.Close(); err != nil {
+		t.Errorf("Close: %v", err)
+	}
+	times := map[transport.Transport]int{}
+	count := func() {
+		side, err := returns(t, "the notice", async(func() (transport.Transport, error) { return next(t.ctx, told) }))
+		if err != nil {
+			t.Fatalf("no notice: %v", err)
+		}
+		times[side]++
+		if _, err := returns(t, "WaitClosed", call(func() error { return side.WaitClosed(t.ctx) })); err != nil {
+			t.Errorf("WaitClosed after the notice: %v", err)
+		}
+	}
+	for range 3 {
+		count()
+	}
+	if stop() {
+		t.Error("a notice was stopped after it came")
+	}
+	if notify(far)() {
+		t.Error("a notice of what was over was stopped")
+	}
+	count()
+	if times[near] != 1 || times[far] != 3 {
+		t.Errorf("the side that closes got %d notices, the other one %d; want 1 and 3", times[near], times[far])
+	}
+}
+
+// testCloseNoticesOfLoss: both sides are told of a loss, and can see its cause.
+func testCloseNoticesOfLoss(t *trial) {
+	near, far := t.pair()
+	told := make(chan error, 2)
+	for _, side := range []transport.Transport{near, far} {
+		feature[transport.CloseNotifier](t, side).AfterClosed(func() { told <- side.WaitClosed(t.ctx) })
+	}
+	feature[transport.Aborter](t, near).Abort(errors.New("the cause"))
+	for range 2 {
+		cause, err := returns(t, "the notice", async(func() (error, error) { return next(t.ctx, told) }))
+		if err != nil {
+			t.Fatalf("no notice: %v", err)
+		}
+		if cause == nil {
+			t.Error("WaitClosed after a loss: nil")
+		}
+	}
+}
+
+// next returns the next value of c, or the error of ctx.
+func next[T any](ctx context.Context, c <-chan T) (v T, err error) {
+	select {
+	case v = <-c:
+		return v, nil
+	case <-ctx.Done():
+		return v, ctx.Err()
+	}
 }
 
 // testBacklog: the backlog counts what waits for the receiver.

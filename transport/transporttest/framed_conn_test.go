@@ -18,9 +18,10 @@ import (
 // framedConn is one connection of a framed transport. Four goroutines serve
 // it: one reads, one writes, one pings, and one waits for the end.
 type framedConn struct {
-	owner *framed
-	net   net.Conn
-	done  chan struct{} // closed when all goroutines have stopped
+	owner   *framed
+	net     net.Conn
+	done    chan struct{}          // closed when all goroutines have stopped
+	notices transport.CloseNotices // of done
 
 	mu        sync.Mutex
 	changed   chan struct{}
@@ -168,6 +169,7 @@ func (c *framedConn) run() {
 	}
 	c.mu.Unlock()
 	close(c.done)
+	c.notices.Notify()
 	if c.flaw(flawLateEnd) {
 		c.mu.Lock()
 		c.wait(100*time.Millisecond, func() bool { return false })

@@ -283,6 +283,15 @@ func (f *framed) WaitClosed(ctx context.Context) error {
 	}
 }
 
+func (f *framed) AfterClosed(g func()) (stop func() bool) {
+	c, err := f.current()
+	if err != nil {
+		go g()
+		return func() bool { return false }
+	}
+	return c.notices.AfterClosed(g)
+}
+
 func (f *framed) IsConnected() bool      { return f.State() == transport.Connected }
 func (f *framed) State() transport.State { return f.machine.State() }
 func (f *framed) Reset() error           { return f.machine.Reset() }

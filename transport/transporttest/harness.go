@@ -32,21 +32,22 @@ type Features uint
 // The features. All but the last one are optional interfaces of package
 // transport, as [transport.As] finds them, on both sides.
 const (
-	Frames     Features = 1 << iota // [transport.FrameTransport]
-	Streams                         // [transport.StreamTransport]
-	Pings                           // [transport.Pinger]
-	Aborts                          // [transport.Aborter]
-	Codes                           // [transport.CodeCloser]
-	StateWaits                      // [transport.StateWaiter]
-	Resets                          // [transport.Resetter]
-	ReadLimits                      // [transport.ReadLimiter]
-	Backlogs                        // [transport.Backlogger]
+	Frames       Features = 1 << iota // [transport.FrameTransport]
+	Streams                           // [transport.StreamTransport]
+	Pings                             // [transport.Pinger]
+	Aborts                            // [transport.Aborter]
+	Codes                             // [transport.CodeCloser]
+	StateWaits                        // [transport.StateWaiter]
+	Resets                            // [transport.Resetter]
+	ReadLimits                        // [transport.ReadLimiter]
+	Backlogs                          // [transport.Backlogger]
+	CloseNotices                      // [transport.CloseNotifier]
 	// KeepAlive: the transport finds out by itself, by pinging, that the peer
 	// is gone.
 	KeepAlive
 
 	// AllFeatures are all of them.
-	AllFeatures = Frames | Streams | Pings | Aborts | Codes | StateWaits | Resets | ReadLimits | Backlogs | KeepAlive
+	AllFeatures = Frames | Streams | Pings | Aborts | Codes | StateWaits | Resets | ReadLimits | Backlogs | CloseNotices | KeepAlive
 )
 
 // Settings are options for one side's transports. The kit's assertions count

@@ -41,6 +41,8 @@ var mutants = map[string]func(*framed) transport.Transport{
 	"resets anything":                     func(f *framed) transport.Transport { return resetsAnything{f} },
 	"cuts streams":                        func(f *framed) transport.Transport { return cutsStreams{f} },
 	"has a fixed read limit":              func(f *framed) transport.Transport { return fixedLimit{f} },
+	"tells of no end":                     func(f *framed) transport.Transport { return noNotices{f} },
+	"tells of the end too early":          func(f *framed) transport.Transport { return earlyNotices{f} },
 	"has no backlog":                      func(f *framed) transport.Transport { return noBacklog{f} },
 }
 
@@ -301,3 +303,14 @@ func (fixedLimit) SetReadLimit(int64) {}
 type noBacklog struct{ *framed }
 
 func (noBacklog) Backlog() transport.Backlog { return transport.Backlog{} }
+
+type noNotices struct{ *framed }
+
+func (noNotices) AfterClosed(func()) (stop func() bool) { return func() bool { return true } }
+
+type earlyNotices struct{ *framed }
+
+func (earlyNotices) AfterClosed(f func()) (stop func() bool) {
+	go f()
+	return func() bool { return false }
+}

@@ -76,11 +76,13 @@ var fails = map[string][]string{
 	"stream limit on send":          {string(flawNoSendLimit)},
 	"stream limit on receive":       {string(flawNoReceiveLimit)},
 
-	"ping":            {string(flawNoPongs)},
-	"read limit":      {"has a fixed read limit"},
-	"backlog":         {"has no backlog"},
-	"bounded backlog": {string(flawUnboundedSend), string(flawUnboundedReceive)},
-	"idle connection": {string(flawNoPongs)},
+	"ping":                    {string(flawNoPongs)},
+	"read limit":              {"has a fixed read limit"},
+	"backlog":                 {"has no backlog"},
+	"bounded backlog":         {string(flawUnboundedSend), string(flawUnboundedReceive)},
+	"close notices":           {"tells of no end", "tells of the end too early"},
+	"close notices of a loss": {"tells of no end"},
+	"idle connection":         {string(flawNoPongs)},
 
 	"half-open peer":                     {string(flawNoKeepAlive), string(flawSlowDetection), string(flawPingTimeoutUntyped)},
 	"half-open peer one way":             {string(flawNoKeepAlive), string(flawSlowDetection)},

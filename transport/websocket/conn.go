@@ -35,18 +35,19 @@ type conn struct {
 
 	usual int64 // bytes of the latest large message, 0 if it was very large; the reader's
 
-	inbox  inbox
-	outbox outbox
-	alive  keepalive
-	pings  pings
-	seen   atomic.Bool   // something arrived
-	held   atomic.Bool   // the reader waits for the program, not for the peer
-	lends  atomic.Bool   // the program borrows messages
-	burst  atomic.Int64  // messages that were sent since the latest one arrived
-	dying  sync.Once     // kill
-	ending chan struct{} // closed with the first cause of the end
-	over   chan struct{} // closed when everything has stopped
-	wg     sync.WaitGroup
+	inbox   inbox
+	outbox  outbox
+	alive   keepalive
+	pings   pings
+	seen    atomic.Bool            // something arrived
+	held    atomic.Bool            // the reader waits for the program, not for the peer
+	lends   atomic.Bool            // the program borrows messages
+	burst   atomic.Int64           // messages that were sent since the latest one arrived
+	dying   sync.Once              // kill
+	ending  chan struct{}          // closed with the first cause of the end
+	over    chan struct{}          // closed when everything has stopped
+	notices transport.CloseNotices // of over
+	wg      sync.WaitGroup
 
 	mu        sync.Mutex
 	cause     *transport.CloseError // the first one; nil until then
@@ -195,6 +196,7 @@ func (c *conn) finish() {
 	c.inbox.end(cause)
 	c.report(cause)
 	close(c.over)
+	c.notices.Notify()
 }
 
 // report tells of the end.

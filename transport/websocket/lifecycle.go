@@ -144,3 +144,14 @@ func (t *Transport) WaitClosed(ctx context.Context) error {
 	}
 	return c.wait(ctx)
 }
+
+// AfterClosed calls f when the connection has ended and everything it owned has
+// stopped; see [transport.CloseNotifier].
+func (t *Transport) AfterClosed(f func()) (stop func() bool) {
+	c, _ := t.current()
+	if c == nil {
+		go f()
+		return func() bool { return false }
+	}
+	return c.notices.AfterClosed(f)
+}
