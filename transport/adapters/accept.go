@@ -22,12 +22,9 @@ type hijacked struct {
 	conn   net.Conn
 	rw     *bufio.ReadWriter // the server's, with nothing in it
 	header http.Header
-	stream io.ReadWriteCloser // what the library reads and writes
-	err    error              // of writing the response
+	stream stream // what the library reads and writes
+	err    error  // of writing the response
 }
-
-// controlBuffer is as much as a control frame takes, and more.
-const controlBuffer = 256
 
 // hijack takes the connection over. On an error it has answered the request:
 // with 501 where that is not supported, else with 500.
@@ -50,13 +47,10 @@ func hijack(w http.ResponseWriter, opts AcceptOptions) (*hijacked, error) {
 	if len(early) > 0 {
 		conn = &earlyConn{Conn: conn, early: early}
 	}
-	h := &hijacked{conn: conn, rw: rw, header: http.Header{}, stream: conn}
+	h := &hijacked{conn: conn, rw: rw, header: http.Header{}, stream: stream{ReadWriteCloser: conn}}
 	maps.Copy(h.header, w.Header())
 	if opts.Wrap != nil {
-		h.stream = opts.Wrap(conn)
-	}
-	if opts.ControlOnly {
-		h.rw = bufio.NewReadWriter(bufio.NewReaderSize(conn, controlBuffer), bufio.NewWriterSize(conn, controlBuffer))
+		h.stream.ReadWriteCloser = opts.Wrap(conn)
 	}
 	return h, nil
 }
@@ -92,7 +86,7 @@ func (h *hijacked) Hijack() (net.Conn, *bufio.ReadWriter, error) {
 	if h.err != nil {
 		return nil, nil, h.err
 	}
-	conn := &streamConn{Conn: h.conn, stream: h.stream}
+	conn := &streamConn{Conn: h.conn, stream: &h.stream}
 	h.rw.Reader.Reset(conn)
 	h.rw.Writer.Reset(conn)
 	return conn, h.rw, nil
@@ -109,7 +103,7 @@ func (h *hijacked) finish(err error) error {
 // streamConn is a connection whose bytes go through a stream.
 type streamConn struct {
 	net.Conn
-	stream io.ReadWriteCloser
+	stream *stream
 }
 
 func (c *streamConn) Read(p []byte) (int, error)  { return c.stream.Read(p) }

@@ -31,6 +31,9 @@ func (coderEngine) Dial(ctx context.Context, url string, opts DialOptions) (Conn
 		}
 		return nil, response, err
 	}
+	if opts.HandshakeOnly {
+		return letGo(conn, &d.stream.stream), response, nil
+	}
 	return newCoder(conn, d.stream), response, nil
 }
 
@@ -47,7 +50,10 @@ func (coderEngine) Accept(w http.ResponseWriter, r *http.Request, opts AcceptOpt
 	if err = h.finish(err); err != nil {
 		return nil, err
 	}
-	return newCoder(conn, h.stream), nil
+	if opts.HandshakeOnly {
+		return letGo(conn, &h.stream), nil
+	}
+	return newCoder(conn, &h.stream), nil
 }
 
 func coderCompression(on bool) websocket.CompressionMode {

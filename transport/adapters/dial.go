@@ -23,7 +23,7 @@ type dialing struct {
 // dialled is the stream of a dial. It has nothing to read before the dial was
 // finished: a library that dislikes the response would wait for a body.
 type dialled struct {
-	io.ReadWriteCloser
+	stream
 	finished atomic.Bool
 }
 
@@ -31,7 +31,7 @@ func (d *dialled) Read(p []byte) (int, error) {
 	if !d.finished.Load() {
 		return 0, io.EOF
 	}
-	return d.ReadWriteCloser.Read(p)
+	return d.stream.Read(p)
 }
 
 // intercept returns a client that dials as opts say; finish ends that.
@@ -57,18 +57,18 @@ func (d *dialing) RoundTrip(r *http.Request) (*http.Response, error) {
 	if err != nil {
 		return nil, err
 	}
-	stream, ok := response.Body.(io.ReadWriteCloser)
+	body, ok := response.Body.(io.ReadWriteCloser)
 	if response.StatusCode != http.StatusSwitchingProtocols || !ok {
 		err = response.Body.Close()
 		response.Body = http.NoBody
 		return response, err
 	}
 	if d.wrap != nil {
-		stream = d.wrap(stream)
+		body = d.wrap(body)
 	}
 	d.mu.Lock()
 	defer d.mu.Unlock()
-	d.stream = &dialled{ReadWriteCloser: stream}
+	d.stream = &dialled{stream: stream{ReadWriteCloser: body}}
 	response.Body = d.stream
 	return response, nil
 }

@@ -44,6 +44,11 @@ type DialOptions struct {
 	Subprotocols []string
 	// Compression offers permessage-deflate without context takeover (RFC 7692).
 	Compression bool
+	// HandshakeOnly says that the caller reads and writes the frames himself,
+	// over what is given to Wrap: the library is let go after the handshake, and
+	// the Conn has a subprotocol and nothing else. It does not go with
+	// Compression.
+	HandshakeOnly bool
 	// Wrap, if not nil, is called once with the byte stream of the open
 	// connection and returns the one to use instead.
 	Wrap func(io.ReadWriteCloser) io.ReadWriteCloser
@@ -56,10 +61,8 @@ type AcceptOptions struct {
 	Subprotocols []string
 	// Compression accepts permessage-deflate without context takeover.
 	Compression bool
-	// ControlOnly says that the caller, beneath the library, reads and writes the
-	// frames of messages, so that the library needs no more memory than control
-	// frames take.
-	ControlOnly bool
+	// HandshakeOnly is as in [DialOptions].
+	HandshakeOnly bool
 	// Wrap is as in [DialOptions]. It is given a [net.Conn].
 	Wrap func(io.ReadWriteCloser) io.ReadWriteCloser
 }

@@ -33,6 +33,9 @@ func (nhooyrEngine) Dial(ctx context.Context, url string, opts DialOptions) (Con
 		}
 		return nil, response, err
 	}
+	if opts.HandshakeOnly {
+		return letGo(conn, &d.stream.stream), response, nil
+	}
 	return newNhooyr(conn, d.stream), response, nil
 }
 
@@ -49,7 +52,10 @@ func (nhooyrEngine) Accept(w http.ResponseWriter, r *http.Request, opts AcceptOp
 	if err = h.finish(err); err != nil {
 		return nil, err
 	}
-	return newNhooyr(conn, h.stream), nil
+	if opts.HandshakeOnly {
+		return letGo(conn, &h.stream), nil
+	}
+	return newNhooyr(conn, &h.stream), nil
 }
 
 func nhooyrCompression(on bool) websocket.CompressionMode {

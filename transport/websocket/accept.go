@@ -62,9 +62,9 @@ func Accept(w http.ResponseWriter, r *http.Request, opts *AcceptOptions) (*Trans
 		remote net.Addr
 	)
 	link, err := s.engine.Accept(w, r, adapters.AcceptOptions{
-		Subprotocols: s.Subprotocols,
-		Compression:  s.Compression,
-		ControlOnly:  !s.Compression,
+		Subprotocols:  s.Subprotocols,
+		Compression:   s.Compression,
+		HandshakeOnly: !s.Compression,
 		Wrap: func(stream io.ReadWriteCloser) io.ReadWriteCloser {
 			if addressed, ok := stream.(interface{ RemoteAddr() net.Addr }); ok {
 				remote = addressed.RemoteAddr()

@@ -74,7 +74,7 @@ func newConn(t *Transport, link adapters.Conn, gate *gate) *conn {
 	if gate != nil {
 		gate.seen, gate.watch, gate.spawn, gate.failed = &c.seen, c.watch, c.spawn, c.unwritable
 		if gate.framed = !c.Compression; gate.framed {
-			c.frames = &frameReader{gate: gate, client: gate.client, engine: link.NextReader}
+			c.frames = &frameReader{gate: gate, client: gate.client, onControl: c.control}
 		}
 	}
 	return c
@@ -188,6 +188,7 @@ func (c *conn) finish() {
 		c.frames.shrink()
 	}
 	c.alive.stop()
+	c.pings.stop()
 	c.watch.Close()
 	c.wg.Wait()
 	if !failed {

@@ -50,11 +50,12 @@ func (t *Transport) dial(ctx context.Context, address string) (_ *conn, err erro
 		client = http.DefaultClient
 	}
 	link, response, err := s.engine.Dial(ctx, request.URL.String(), adapters.DialOptions{
-		Client:       handshakeClient(client, failed),
-		Header:       request.Header,
-		Host:         request.Host,
-		Subprotocols: s.Subprotocols,
-		Compression:  s.Compression,
+		Client:        handshakeClient(client, failed),
+		Header:        request.Header,
+		Host:          request.Host,
+		Subprotocols:  s.Subprotocols,
+		Compression:   s.Compression,
+		HandshakeOnly: !s.Compression,
 		Wrap: func(stream io.ReadWriteCloser) io.ReadWriteCloser {
 			gate = newGate(stream, true)
 			return gate

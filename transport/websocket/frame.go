@@ -12,6 +12,7 @@ const (
 	opContinuation = 0x0
 	opBinary       = 0x2
 	opClose        = 0x8
+	opPing         = 0x9
 	opPong         = 0xA
 )
 

@@ -18,6 +18,7 @@ var (
 	errNotBegun     = errors.New("websocket: a fragment of a message that was not begun")
 	errNotEnded     = errors.New("websocket: a message begins before the one before it has ended")
 	errControlSize  = errors.New("websocket: a control frame is longer than 125 bytes, or a fragment")
+	errCloseCode    = errors.New("websocket: a close frame has half of a code, or one that may not be sent")
 )
 
 // violation returns the fault of the peer that err is.
@@ -36,15 +37,14 @@ const (
 	maxControlPayload = 125
 )
 
-// frameReader reads the frames of the peer: messages for the inbox, and control
-// frames, which it hands to the engine. The engine would read the messages as
-// well, but at the price of two changes of goroutine for each of its reads. It
-// is for one goroutine.
+// frameReader reads the frames of the peer, for one goroutine. An engine would
+// do so as well, but at the price of two changes of goroutine for each of its
+// reads, and of a goroutine of its own.
 type frameReader struct {
 	gate   *gate
 	client bool
-	// engine reads what feed has for it.
-	engine func() (transport.Kind, io.Reader, error)
+	// onControl is given the control frames; the payload is only lent.
+	onControl func(opcode byte, payload []byte) error
 
 	b     []byte // what was read and not taken, in large or small
 	small [smallRead]byte
@@ -112,7 +112,7 @@ func (r *frameReader) Read(p []byte) (int, error) {
 func (r *frameReader) size() (n int64, known bool) { return r.left, r.last }
 
 // next reads the header of the next frame of data and returns its opcode.
-// Control frames before it are the engine's.
+// Control frames before it are taken note of.
 func (r *frameReader) next() (opcode byte, err error) {
 	for {
 		if err := r.fill(2); err != nil {
@@ -150,7 +150,7 @@ func (r *frameReader) next() (opcode byte, err error) {
 	}
 }
 
-// control has the engine read a control frame.
+// control reads a control frame.
 func (r *frameReader) control(header []byte) error {
 	n := payloadSize(header)
 	if n > maxControlPayload || header[0]&finBit == 0 {
@@ -160,19 +160,12 @@ func (r *frameReader) control(header []byte) error {
 	if err := r.fill(whole); err != nil {
 		return err
 	}
-	// The engine reads until it has a message, so it gets one.
-	r.gate.feed = append(append(r.gate.feed[:0], r.b[:whole]...), finBit|opBinary, 0)
-	if !r.client {
-		r.gate.feed[len(r.gate.feed)-1] = maskBit
-		r.gate.feed = append(r.gate.feed, 0, 0, 0, 0)
-	}
+	header, payload := r.b[:len(header)], r.b[len(header):whole]
 	r.b = r.b[whole:]
-	_, message, err := r.engine()
-	if err != nil {
-		return err
+	if !r.client {
+		maskKey(binary.LittleEndian.Uint32(header[len(header)-4:])).apply(payload)
 	}
-	_, err = io.Copy(io.Discard, message)
-	return err
+	return r.onControl(header[0]&opMask, payload)
 }
 
 // fill reads until there are n bytes, at most smallRead.

@@ -34,10 +34,10 @@ var errCloseSent = errors.New("websocket: a close frame was sent before")
 //     whatever message is being sent;
 //   - what several senders wrote goes out in one piece.
 //
-// Where messages are compressed the engine reads from the network; a client's
+// Where messages are compressed an engine reads from the network; a client's
 // gate then looks for masked frames, which the engines do not mind. Else a
-// [frameReader] does, and the engine gets from it the control frames. Any byte
-// that arrives is a sign of life.
+// [frameReader] does, and there is no engine. Any byte that arrives is a sign of
+// life.
 type gate struct {
 	conn   io.ReadWriteCloser
 	client bool
@@ -56,8 +56,7 @@ type gate struct {
 	dead     chan struct{} // closed by kill
 
 	// Of Read, which one goroutine calls.
-	framed  bool        // somebody else reads the network; Read has what is in feed
-	feed    []byte      // what the engine is to read next
+	framed  bool        // there is no engine, and somebody else reads
 	arrived frameParser // unless it is framed
 	masked  bool        // a masked frame arrived
 
@@ -93,16 +92,8 @@ func newGate(conn io.ReadWriteCloser, client bool) *gate {
 // and io.ErrUnexpectedEOF in the last one if it is compressed.
 var errEnded = errors.New("websocket: the network connection has ended")
 
-// Read is the engine's: it reads from the network, or what it is fed.
+// Read is the engine's: it reads from the network.
 func (g *gate) Read(p []byte) (int, error) {
-	if g.framed {
-		if len(g.feed) == 0 {
-			return 0, errEnded
-		}
-		n := copy(p, g.feed)
-		g.feed = g.feed[n:]
-		return n, nil
-	}
 	if g.masked {
 		return 0, errMasked
 	}
