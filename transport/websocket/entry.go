@@ -45,12 +45,17 @@ func (e *entry) writePiece(g *gate) (unflushed int, err error) {
 	n := min(len(f.Data), maxFragment)
 	last := n == len(f.Data)
 	first, p := firstByte(f.Kind, e.continues, last), f.Data[:n]
+	hinted := !e.continues && len(f.Data) > maxBase
 	if e.continues = !last; last {
 		e.frames = e.frames[1:]
 	} else {
 		e.frames[0].Data = f.Data[n:]
 	}
-	if e.alone && !g.client && n >= direct {
+	switch {
+	case hinted:
+		g.writeHinted(len(f.Data), first, p)
+		return n + maxHint + 2*maxHeader, nil
+	case e.alone && !g.client && n >= direct:
 		return 0, g.flushFrame(first, p)
 	}
 	g.writeFrame(first, p)

@@ -51,10 +51,12 @@ type frameReader struct {
 	large *buffer // nil while little arrives
 	full  bool    // the latest read took all there was room for
 	err   error   // of the network, after b
+	hint  int64   // the peer said that the next message has as many bytes; 0 if not
 
 	// Of the message that is being read.
 	left int64 // bytes of the frame
 	last bool  // it is the last frame
+	said int64 // bytes of the message, by the hint before it; 0 without one
 	key  maskKey
 }
 
@@ -65,6 +67,7 @@ func (r *frameReader) NextReader() (transport.Kind, io.Reader, error) {
 	if err == nil && opcode == opContinuation {
 		err = violation(errNotBegun)
 	}
+	r.said, r.hint = r.hint, 0
 	return transport.Kind(opcode), r, err
 }
 
@@ -150,7 +153,7 @@ func (r *frameReader) next() (opcode byte, err error) {
 	}
 }
 
-// control reads a control frame.
+// control reads a control frame, which is for others unless it is a hint.
 func (r *frameReader) control(header []byte) error {
 	n := payloadSize(header)
 	if n > maxControlPayload || header[0]&finBit == 0 {
@@ -165,7 +168,11 @@ func (r *frameReader) control(header []byte) error {
 	if !r.client {
 		maskKey(binary.LittleEndian.Uint32(header[len(header)-4:])).apply(payload)
 	}
-	return r.onControl(header[0]&opMask, payload)
+	opcode := header[0] & opMask
+	if opcode == opPong && r.hinted(payload) {
+		return nil
+	}
+	return r.onControl(opcode, payload)
 }
 
 // fill reads until there are n bytes, at most smallRead.

@@ -120,6 +120,12 @@ func (p *place) raw(t testing.TB, header string) *rawConn {
 	if err != nil {
 		t.Fatal(err)
 	}
+	return shakeHands(t, conn, header)
+}
+
+// shakeHands opens a connection to a server.
+func shakeHands(t testing.TB, conn net.Conn, header string) *rawConn {
+	t.Helper()
 	t.Cleanup(func() { _ = conn.Close() }) // The test may have done so.
 	c := &rawConn{t: t, Conn: conn, r: bufio.NewReader(conn), client: true}
 	c.write([]byte("GET /ws HTTP/1.1\r\nHost: server\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n" +

@@ -111,6 +111,9 @@ func (in *incoming) read() error {
 		in.c.inbox.put(message{kind: in.kind, data: bytes.Clone(first.b)})
 		return nil
 	}
+	if size == unknown {
+		size = in.hint()
+	}
 	s := newInStream(size)
 	if size == unknown {
 		size = in.c.usual

@@ -105,8 +105,9 @@ func (s *inStream) collect(ctx context.Context, c *conn) (data []byte, lent *buf
 }
 
 // credit is how many times as much memory as it has sent a peer gets by saying
-// how long its message will be.
-const credit = 16
+// how long its message will be. What it has sent is held besides until then,
+// and is to be little.
+const credit = 32
 
 // collected adds a piece to what a receive has got. A very large message whose
 // size is known gets memory for all of it when enough has arrived.
@@ -138,8 +139,12 @@ func (s *inStream) join(room int64) []byte {
 // all returns the message after its last piece was collected, and what it is in
 // if that is to be given back.
 func (s *inStream) all() (data []byte, lent *buffer) {
-	if s.whole != nil {
-		return s.whole, nil
+	switch whole := s.whole; {
+	case whole == nil:
+	case len(whole) < cap(whole)/2: // The peer had said that there is more.
+		return bytes.Clone(whole), nil
+	default:
+		return whole, nil
 	}
 	if size := int(s.begunSize); size == len(s.base) && (s.lent != nil || size >= cap(s.base)/2) {
 		return s.base, s.lent

@@ -24,6 +24,7 @@ func FuzzSameAsEngine(f *testing.F) {
 	f.Add([]byte{0, 9, 4, 0, 9, 20}, []byte{}, uint16(0))
 	f.Add([]byte{8, 64, 64}, []byte{}, uint16(0))
 	f.Add([]byte{0xC1, 4, 128, 0x8B, 3, 128}, []byte{}, uint16(1))
+	f.Add([]byte{9, 200, 0, 1, 70, 1, 9, 255, 0, 2, 200, 1, 9, 255, 64, 9, 201, 32, 0, 5, 0}, []byte{9}, uint16(0))
 	f.Fuzz(func(t *testing.T, script, pieces []byte, cut uint16) {
 		script, pieces = bytes.Clone(script[:min(len(script), 60)]), pieces[:min(len(pieces), 50)]
 		if cut > 0 {
@@ -51,16 +52,22 @@ const badLength = 16
 
 // scribble returns frames as a script has them, three bytes for each.
 func scribble(script []byte) (wire []byte) {
-	firsts := []byte{0x81, 0x01, 0x80, 0x00, 0x82, 0x02, 0x89, 0x8A, 0x88}
+	firsts := []byte{0x81, 0x01, 0x80, 0x00, 0x82, 0x02, 0x89, 0x8A, 0x88, 0x8A}
 	for ; len(script) >= 3; script = script[3:] {
 		first, size, how := script[0], int(script[1]), script[2]
+		hints := false
 		if how&128 == 0 {
+			hints = int(first)%len(firsts) == len(firsts)-1
 			first = firsts[int(first)%len(firsts)]
 		}
 		if how&1 != 0 {
 			size *= 1000
 		}
 		payload := bytes.Repeat([]byte("a€"), size)[:size]
+		if hints {
+			payload = hint(size * 10_000).payload
+			size = len(payload)
+		}
 		if how&32 != 0 && size > 0 {
 			payload[size/2] = 0xFF
 		}
