@@ -350,13 +350,9 @@ func TestHintsAllowNothing(t *testing.T) {
 // Protects: memory, and the program, from a peer that says much and sends
 // little.
 func TestHintTakesNoMemory(t *testing.T) {
-	for _, says := range []uint64{100 << 20, 1 << 40, 1<<63 - 1} {
+	for says, limit := range map[uint64]int64{100 << 20: 100 << 20, 65 << 20: 64 << 20, 1 << 40: -1, 1<<63 - 1: -1} {
 		eachEngine(t, func(t *testing.T, engine websocket.Engine) {
-			opts := &websocket.Options{Engine: engine}
-			if says > 1<<30 {
-				opts.ReadLimit = -1
-			}
-			p := newPlace(t, opts)
+			p := newPlace(t, &websocket.Options{Engine: engine, ReadLimit: limit})
 			client := p.rawClient(t)
 			server, err := p.accept(t.Context())
 			if err != nil {
