@@ -13,7 +13,7 @@ import (
 // and what the digits are.
 func FuzzHint(f *testing.F) {
 	for _, payload := range []string{"", hintPrefix, hintPrefix + "9000000", hintPrefix + "-9000000", hintPrefix + "+9000000", hintPrefix + "1114112",
-		hintPrefix + "1114113", hintPrefix + "9223372036854775807", hintPrefix + "9223372036854775808", "9000000"} {
+		hintPrefix + "1114113", hintPrefix + "9223372036854775807", hintPrefix + "9223372036854775808", hintPrefix + "0000000009000000", hintPrefix + "000000000000000009000000", "9000000"} {
 		f.Add([]byte(payload))
 	}
 	f.Fuzz(func(t *testing.T, payload []byte) {
@@ -24,6 +24,9 @@ func FuzzHint(f *testing.F) {
 				t.Errorf("%q is no hint", payload)
 			}
 			return
+		}
+		if len(payload) > maxHint {
+			t.Errorf("%q is a hint", payload)
 		}
 		digits, found := bytes.CutPrefix(payload, []byte(hintPrefix))
 		if digits = bytes.TrimLeft(digits, "0"); !found || size <= maxBase || strconv.FormatInt(size, 10) != string(digits) {

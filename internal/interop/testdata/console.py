@@ -11,6 +11,7 @@ import threading
 from pydantic import ValidationError
 
 LONGEST = 64 << 10  # of the texts that are reported whole
+PONG = 0xA  # the opcode
 
 
 def report(event, **fields):
@@ -60,7 +61,14 @@ def orders():
 
 class Pings:
     """Reports the pings of a connection of package websockets: "ping" when one
-    has come and is answered, "pong" when one of its own is answered."""
+    has come and is answered, "pong" when one of its own is answered, "unasked"
+    when a pong has come that answers none."""
+
+    async def read_frame(self, max_size):
+        frame = await super().read_frame(max_size)
+        if frame.opcode == PONG and frame.data not in self.pings:
+            report("unasked", text=frame.data.decode())
+        return frame
 
     async def ping(self, data=None):
         waiter = await super().ping(data)
