@@ -15,7 +15,12 @@
 //
 //   - A context bounds the call it is given to, never the connection.
 //   - Large messages are sent in fragments of at most 64 KiB, so that pings are
-//     answered in between, and can be received as streams.
+//     answered in between, and can be received as streams. One of more than
+//     1 MiB and 64 KiB that is not sent as a stream comes after a pong that says
+//     how long it is ("aip.size:" and the bytes, in decimal), unless compression
+//     was asked for or the connection was wrapped. Other peers have to ignore
+//     that (RFC 6455 section 5.5.3). To this package it is a hint, so that
+//     Receive takes 1.05 times the message's size of memory, and not twice.
 //   - Both sides ping. A connection on which nothing arrives in time is given
 //     up, as is one whose peer stops reading ([Options.WriteTimeout]).
 //   - One close frame is sent and nothing after it. Close is bounded by

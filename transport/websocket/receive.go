@@ -109,8 +109,9 @@ func (s *inStream) collect(ctx context.Context, c *conn) (data []byte, lent *buf
 // and is to be little.
 const credit = 32
 
-// collected adds a piece to what a receive has got. A very large message whose
-// size is known gets memory for all of it when enough has arrived.
+// collected adds a piece to what a receive has got. A very large message with a
+// size gets memory for all of it when enough has arrived. If that was a hint, and
+// more comes than it said, the memory grows.
 func (s *inStream) collected(piece *buffer) {
 	if s.whole != nil {
 		s.whole = append(s.whole, piece.b...)

@@ -21,7 +21,7 @@ type inStream struct {
 	held   atomic.Int64 // bytes of the pieces
 	// unwanted is closed when nobody wants the rest.
 	unwanted chan struct{}
-	// size is that of the whole message, or unknown.
+	// size is that of the whole message, or what a hint says of it, or unknown.
 	size int64
 	// base, if not nil, is where the pieces are, one after the other, as long as
 	// there is room: who wants all of them has them without a copy. It is the
@@ -29,7 +29,7 @@ type inStream struct {
 	base []byte
 	lent *buffer // what base is in, if that is to be given back
 	// begun is what a receive took out and has not returned. Of a very large
-	// message whose size is known whole has the bytes instead, sooner or later.
+	// message with a size whole has the bytes instead, sooner or later.
 	begun     []*buffer
 	begunSize int64
 	whole     []byte
