@@ -20,7 +20,8 @@
 //     how long it is ("aip.size:" and the bytes, in decimal), unless compression
 //     was asked for or the connection was wrapped. Other peers have to ignore
 //     that (RFC 6455 section 5.5.3). To this package it is a hint, so that
-//     Receive takes 1.05 times the message's size of memory, and not twice.
+//     Receive takes the message's size of memory and little more, and not twice
+//     as much.
 //   - Both sides ping. A connection on which nothing arrives in time is given
 //     up, as is one whose peer stops reading ([Options.WriteTimeout]).
 //   - One close frame is sent and nothing after it. Close is bounded by
