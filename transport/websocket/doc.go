@@ -33,12 +33,12 @@
 //
 // # Engines
 //
-// The handshake and the control frames are those of nhooyr.io/websocket or, by
-// [Options.Engine], of its continuation github.com/coder/websocket. The frames of
-// messages are read and written by this package, unless they are compressed or
-// the connection was wrapped; then the engine does it. What the engines do
-// differently from the above is corrected in the byte stream beneath them. With [Wrap] that
-// stream is out of reach, which leaves these differences:
+// The handshake is that of nhooyr.io/websocket or, by [Options.Engine], of its
+// continuation github.com/coder/websocket. Frames are read and written by this
+// package, unless messages are compressed or the connection was wrapped; then
+// the engine does it. What the engines do differently from the above is corrected
+// in the byte stream beneath them. With [Wrap] that stream is out of reach, which
+// leaves these differences:
 //
 //   - nhooyr and coder give up a connection whose peer does not take a pong
 //     within 5 s;
