@@ -121,13 +121,18 @@ func (s *Server) serve(ctx context.Context, c *client) error {
 	if c.expelled() {
 		err = ErrRateExceeded
 	}
+	s.part(c, err)
+	return err
+}
+
+// part sees to what follows from the end of a registered client, because of err.
+func (s *Server) part(c *client, err error) {
 	// It is observed before anyone else can have the id.
 	s.events.observe(c.event(Event{Kind: EventDisconnected, Err: err}))
 	if session, ok := c.transport.(*resilience.Session); ok {
 		session.Retire() // Who has the id next has a session of its own.
 	}
 	s.leave(c)
-	return err
 }
 
 // admit makes room for a connection, which is then a part of the server's work.
@@ -243,6 +248,18 @@ func (s *Server) close(t transport.Transport, code transport.StatusCode, reason 
 // run hands the messages of a registered client to their handlers until the
 // connection or ctx ends.
 func (c *client) run(ctx context.Context) error {
+	if err := c.setUp(); err != nil {
+		return err
+	}
+	err := c.proto.Run(ctx)
+	if isEnd(ctx, err) {
+		return nil
+	}
+	return err
+}
+
+// setUp sets the handlers.
+func (c *client) setUp() error {
 	for _, t := range []messages.ClientMessageType{
 		messages.ClientTask, messages.ClientHeartbeat, messages.ClientCommandResults, messages.ClientError,
 		messages.ClientRegister, messages.ClientTaskEnd, messages.ClientDeviceInfoRequest, messages.ClientDeviceInfoResponse,
@@ -258,11 +275,7 @@ func (c *client) run(ctx context.Context) error {
 			return fmt.Errorf("endpoint: taking files into FileDir: %w", err)
 		}
 	}
-	err := c.proto.Run(ctx)
-	if isEnd(ctx, err) {
-		return nil
-	}
-	return err
+	return nil
 }
 
 // handlingFailed takes note of the error of a handler: mostly that a client has

@@ -99,42 +99,52 @@ func (p *AIPProtocol[Out, In]) next(ctx context.Context) (inbound[In], error) {
 		return inbound[In]{gap: gap}, nil
 	}
 	for {
+		// It waits here, with as little on the stack as can be: many do at once.
 		frame, err := p.readFrame(ctx)
-		announced := p.announced
-		switch interrupted := interruptionOf(err) != nil; {
-		case err == nil:
-		case announced != nil && (interrupted || p.link.Load() == linkClosed):
-			p.announced = nil
-			if interrupted {
-				p.gap = err
-			}
-			return p.invalid(announced, transport.Text, errNoData), nil
-		case interrupted:
-			return inbound[In]{gap: err}, nil
-		default:
-			return inbound[In]{}, err
+		if in, more, err := p.arrived(frame, err); !more {
+			return in, err
 		}
-		p.announced = nil
-		switch {
-		case frame.Kind == transport.Binary && announced == nil:
-			return p.invalid(frame.Data, transport.Binary, errUnannounced), nil
-		case frame.Kind == transport.Binary:
-			p.received(MessageInfo{Type: messages.BinaryDataType, Size: len(announced) + len(frame.Data), Data: announced})
-			return inbound[In]{
-				unit: &frameUnit{kind: unitBinary, text: announced, data: frame.Data},
-				size: len(announced) + len(frame.Data),
-			}, nil
-		case announced != nil:
-			next := frame // Only here it outlives the call.
-			p.held = &next
-			return p.invalid(announced, transport.Text, errNoData), nil
-		}
-		in := p.parse(frame.Data)
-		if in.unit == nil || in.unit.kind != unitBinary {
-			return in, nil
-		}
-		p.announced = frame.Data
 	}
+}
+
+// arrived returns what a frame, or the error of the wait for it, is or ends. It
+// reports whether there is more to come before that can be said.
+func (p *AIPProtocol[Out, In]) arrived(frame transport.Frame, err error) (in inbound[In], more bool, _ error) {
+	announced := p.announced
+	switch interrupted := interruptionOf(err) != nil; {
+	case err == nil:
+	case announced != nil && (interrupted || p.link.Load() == linkClosed):
+		p.announced = nil
+		if interrupted {
+			p.gap = err
+		}
+		return p.invalid(announced, transport.Text, errNoData), false, nil
+	case interrupted:
+		return inbound[In]{gap: err}, false, nil
+	default:
+		return inbound[In]{}, false, err
+	}
+	p.announced = nil
+	switch {
+	case frame.Kind == transport.Binary && announced == nil:
+		return p.invalid(frame.Data, transport.Binary, errUnannounced), false, nil
+	case frame.Kind == transport.Binary:
+		p.received(MessageInfo{Type: messages.BinaryDataType, Size: len(announced) + len(frame.Data), Data: announced})
+		return inbound[In]{
+			unit: &frameUnit{kind: unitBinary, text: announced, data: frame.Data},
+			size: len(announced) + len(frame.Data),
+		}, false, nil
+	case announced != nil:
+		next := frame // Only here it outlives the call.
+		p.held = &next
+		return p.invalid(announced, transport.Text, errNoData), false, nil
+	}
+	in = p.parse(frame.Data)
+	if in.unit == nil || in.unit.kind != unitBinary {
+		return in, false, nil
+	}
+	p.announced = frame.Data
+	return inbound[In]{}, true, nil
 }
 
 // parse makes a message, a unit or an error of a text frame. Of a unitBinary
