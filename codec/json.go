@@ -85,14 +85,15 @@ func (c JSON) Append(dst []byte, m any) ([]byte, error) {
 		return dst, fmt.Errorf("%w: use Compact or Reference", ErrStyle)
 	}
 	reference := c.Style == Reference
-	e := encoder{dst: dst, reference: reference, nulls: reference}
-	if !e.model(m) {
+	e := encoder{reference: reference, nulls: reference}
+	all := e.model(dst, m)
+	if all == nil {
 		return dst, fmt.Errorf("%w: %T", ErrModel, m)
 	}
-	if limit := limitOf(c.MaxSize, DefaultMaxSize); len(e.dst)-len(dst) > limit {
-		return dst, tooLarge(len(e.dst)-len(dst), limit)
+	if limit := limitOf(c.MaxSize, DefaultMaxSize); len(all)-len(dst) > limit {
+		return dst, tooLarge(len(all)-len(dst), limit)
 	}
-	return e.dst, nil
+	return all, nil
 }
 
 // Decode implements [Codec]. Its errors are those listed at [JSON], or match

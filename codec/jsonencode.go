@@ -7,148 +7,139 @@ import (
 	"github.com/aip-go/aip/messages"
 )
 
-// encoder writes models as JSON text. Keys are passed with the comma before
-// them, their quotes and their colon.
+// encoder writes models as JSON text: its methods append to dst and return what
+// came of it. Keys are passed with the comma before them, or the opening brace
+// in its place, their quotes and their colon.
 type encoder struct {
-	dst       []byte
 	reference bool            // write as the reference does
 	nulls     bool            // write unset fields as null
 	layout    jsonscan.Layout // zero in all but the reference's binary models
 }
 
-// model writes the model that m points to and reports whether it is one.
-func (e *encoder) model(m any) bool {
+// model writes the model that m points to. It returns nil if that is none.
+func (e *encoder) model(dst []byte, m any) []byte {
 	switch m := m.(type) {
 	case *messages.ClientMessage:
-		return m != nil && e.clientMessage(m)
+		if m != nil {
+			return e.clientMessage(dst, m)
+		}
 	case *messages.ServerMessage:
-		return m != nil && e.serverMessage(m)
+		if m != nil {
+			return e.serverMessage(dst, m)
+		}
 	case *messages.Command:
-		return m != nil && e.command(m)
+		if m != nil {
+			return e.command(dst, m)
+		}
 	case *messages.Result:
-		return m != nil && e.result(m)
+		if m != nil {
+			return e.result(dst, m)
+		}
 	case *messages.Rect:
-		return m != nil && e.rect(m)
+		if m != nil {
+			return e.rect(dst, m)
+		}
 	case *messages.ControlInfo:
-		return m != nil && e.controlInfo(m)
+		if m != nil {
+			return e.controlInfo(dst, m)
+		}
 	case *messages.WindowInfo:
-		return m != nil && e.windowInfo(m)
+		if m != nil {
+			return e.windowInfo(dst, m)
+		}
 	case *messages.AppWindowControlInfo:
-		return m != nil && e.appWindowControlInfo(m)
+		if m != nil {
+			return e.appWindowControlInfo(dst, m)
+		}
 	case *messages.MCPToolInfo:
-		return m != nil && e.mcpToolInfo(m)
+		if m != nil {
+			return e.mcpToolInfo(dst, m)
+		}
 	case *messages.BinaryMetadata:
-		return m != nil && e.binaryMetadata(m)
+		if m != nil {
+			return e.binaryMetadata(dst, m)
+		}
 	case *messages.FileTransferStart:
-		return m != nil && e.fileTransferStart(m)
+		if m != nil {
+			return e.fileTransferStart(dst, m)
+		}
 	case *messages.FileTransferComplete:
-		return m != nil && e.fileTransferComplete(m)
+		if m != nil {
+			return e.fileTransferComplete(dst, m)
+		}
 	case *messages.ChunkMetadata:
-		return m != nil && e.chunkMetadata(m)
+		if m != nil {
+			return e.chunkMetadata(dst, m)
+		}
 	}
-	return false
+	return nil
 }
 
-// open begins an object.
-func (e *encoder) open() { e.dst = append(e.dst, '{') }
-
-// close ends an object. It returns true, for the model method that ends so.
-func (e *encoder) close() bool {
-	e.dst = append(e.dst, '}')
-	return true
+// comma writes the comma before an element of that index.
+func comma(dst []byte, i int) []byte {
+	if i == 0 {
+		return dst
+	}
+	return append(dst, ',')
 }
 
-// separate writes the comma before an element, unless it is the first: no value
-// ends in an opening bracket.
-func (e *encoder) separate() {
-	if last := e.dst[len(e.dst)-1]; last == '{' || last == '[' {
-		return
-	}
-	e.dst = append(e.dst, ',')
-	if e.layout.Spaced {
-		e.dst = append(e.dst, ' ')
-	}
-}
+// key writes a key.
+func (e *encoder) key(dst []byte, key string) []byte { return e.layout.AppendKey(dst, key) }
 
-// key writes a key, and the comma before it unless it is the first.
-func (e *encoder) key(key string) { e.dst = e.appendKey(e.dst, key) }
-
-func (e *encoder) appendKey(dst []byte, key string) []byte {
-	if dst[len(dst)-1] == '{' {
-		key = key[1:]
-	} else if e.layout.Spaced {
-		dst = append(dst, ", "...)
-		key = key[1:]
-	}
-	dst = append(dst, key...)
-	if e.layout.Spaced {
-		dst = append(dst, ' ')
+// unset writes null for a field that is not set, where that is wanted.
+func (e *encoder) unset(dst []byte, key string) []byte {
+	if e.nulls {
+		dst = append(e.key(dst, key), "null"...)
 	}
 	return dst
 }
 
-// unset writes null for a field that is not set, where that is wanted.
-func (e *encoder) unset(key string) {
-	if e.nulls {
-		e.key(key)
-		e.dst = append(e.dst, "null"...)
-	}
-}
-
 // text writes an optional string.
-func (e *encoder) text(key, value string) {
+func (e *encoder) text(dst []byte, key, value string) []byte {
 	if value == "" {
-		e.unset(key)
-		return
+		return e.unset(dst, key)
 	}
-	e.requiredText(key, value)
+	return e.requiredText(dst, key, value)
 }
 
 // requiredText writes a string, empty or not.
-func (e *encoder) requiredText(key, value string) {
-	e.dst = e.layout.AppendString(e.appendKey(e.dst, key), value)
+func (e *encoder) requiredText(dst []byte, key, value string) []byte {
+	return e.layout.AppendMember(dst, key, value)
 }
 
 // integer writes a required integer.
-func (e *encoder) integer(key string, value int64) {
-	e.key(key)
-	e.dst = strconv.AppendInt(e.dst, value, 10)
+func (e *encoder) integer(dst []byte, key string, value int64) []byte {
+	return strconv.AppendInt(e.key(dst, key), value, 10)
 }
 
 // optionalInteger writes an optional integer.
-func (e *encoder) optionalInteger(key string, value *int64) {
+func (e *encoder) optionalInteger(dst []byte, key string, value *int64) []byte {
 	if value == nil {
-		e.unset(key)
-		return
+		return e.unset(dst, key)
 	}
-	e.integer(key, *value)
+	return e.integer(dst, key, *value)
 }
 
 // boolean writes an optional boolean.
-func (e *encoder) boolean(key string, value *bool) {
+func (e *encoder) boolean(dst []byte, key string, value *bool) []byte {
 	if value == nil {
-		e.unset(key)
-		return
+		return e.unset(dst, key)
 	}
-	e.key(key)
-	e.dst = strconv.AppendBool(e.dst, *value)
+	return strconv.AppendBool(e.key(dst, key), *value)
 }
 
 // value writes an optional free-form value.
-func (e *encoder) value(key string, value messages.Value) {
+func (e *encoder) value(dst []byte, key string, value messages.Value) []byte {
 	if value.IsZero() {
-		e.unset(key)
-		return
+		return e.unset(dst, key)
 	}
-	e.key(key)
-	e.anything(value)
+	return e.anything(e.key(dst, key), value)
 }
 
 // anything writes a free-form value, null if it is unset.
-func (e *encoder) anything(value messages.Value) {
+func (e *encoder) anything(dst []byte, value messages.Value) []byte {
 	if e.reference && !value.IsZero() {
-		e.dst = e.layout.AppendValue(e.dst, value.Bytes())
-		return
+		return e.layout.AppendValue(dst, value.Bytes())
 	}
-	e.dst = value.AppendTo(e.dst)
+	return value.AppendTo(dst)
 }

@@ -2,93 +2,89 @@ package codec
 
 import "github.com/aip-go/aip/messages"
 
-func (e *encoder) clientMessage(m *messages.ClientMessage) bool {
-	e.open()
-	e.requiredText(`,"type":`, string(m.Type))
-	e.requiredText(`,"status":`, string(m.Status))
+func (e *encoder) clientMessage(dst []byte, m *messages.ClientMessage) []byte {
+	dst = e.requiredText(dst, `{"type":`, string(m.Type))
+	dst = e.requiredText(dst, `,"status":`, string(m.Status))
 	role := m.ClientType
 	if e.reference {
 		role = m.Role()
 	}
-	e.text(`,"client_type":`, string(role))
-	e.text(`,"session_id":`, m.SessionID)
-	e.text(`,"task_name":`, m.TaskName)
-	e.text(`,"client_id":`, m.ClientID)
-	e.text(`,"target_id":`, m.TargetID)
-	e.text(`,"request":`, m.Request)
+	dst = e.text(dst, `,"client_type":`, string(role))
+	dst = e.text(dst, `,"session_id":`, m.SessionID)
+	dst = e.text(dst, `,"task_name":`, m.TaskName)
+	dst = e.text(dst, `,"client_id":`, m.ClientID)
+	dst = e.text(dst, `,"target_id":`, m.TargetID)
+	dst = e.text(dst, `,"request":`, m.Request)
 	if m.ActionResults == nil {
-		e.unset(`,"action_results":`)
+		dst = e.unset(dst, `,"action_results":`)
 	} else {
-		e.key(`,"action_results":`)
-		e.dst = append(e.dst, '[')
+		dst = e.key(dst, `,"action_results":`)
+		dst = append(dst, '[')
 		for i := range m.ActionResults {
-			e.separate()
-			e.result(&m.ActionResults[i])
+			dst = comma(dst, i)
+			dst = e.result(dst, &m.ActionResults[i])
 		}
-		e.dst = append(e.dst, ']')
+		dst = append(dst, ']')
 	}
-	e.text(`,"timestamp":`, m.Timestamp)
-	e.text(`,"request_id":`, m.RequestID)
-	e.text(`,"prev_response_id":`, m.PrevResponseID)
-	e.text(`,"error":`, m.Error)
-	e.value(`,"metadata":`, m.Metadata)
-	return e.close()
+	dst = e.text(dst, `,"timestamp":`, m.Timestamp)
+	dst = e.text(dst, `,"request_id":`, m.RequestID)
+	dst = e.text(dst, `,"prev_response_id":`, m.PrevResponseID)
+	dst = e.text(dst, `,"error":`, m.Error)
+	dst = e.value(dst, `,"metadata":`, m.Metadata)
+	return append(dst, '}')
 }
 
-func (e *encoder) serverMessage(m *messages.ServerMessage) bool {
-	e.open()
-	e.requiredText(`,"type":`, string(m.Type))
-	e.requiredText(`,"status":`, string(m.Status))
-	e.text(`,"user_request":`, m.UserRequest)
-	e.text(`,"agent_name":`, m.AgentName)
-	e.text(`,"process_name":`, m.ProcessName)
-	e.text(`,"root_name":`, m.RootName)
+func (e *encoder) serverMessage(dst []byte, m *messages.ServerMessage) []byte {
+	dst = e.requiredText(dst, `{"type":`, string(m.Type))
+	dst = e.requiredText(dst, `,"status":`, string(m.Status))
+	dst = e.text(dst, `,"user_request":`, m.UserRequest)
+	dst = e.text(dst, `,"agent_name":`, m.AgentName)
+	dst = e.text(dst, `,"process_name":`, m.ProcessName)
+	dst = e.text(dst, `,"root_name":`, m.RootName)
 	if m.Actions == nil {
-		e.unset(`,"actions":`)
+		dst = e.unset(dst, `,"actions":`)
 	} else {
-		e.key(`,"actions":`)
-		e.dst = append(e.dst, '[')
+		dst = e.key(dst, `,"actions":`)
+		dst = append(dst, '[')
 		for i := range m.Actions {
-			e.separate()
-			e.command(&m.Actions[i])
+			dst = comma(dst, i)
+			dst = e.command(dst, &m.Actions[i])
 		}
-		e.dst = append(e.dst, ']')
+		dst = append(dst, ']')
 	}
 	if m.Messages == nil {
-		e.unset(`,"messages":`)
+		dst = e.unset(dst, `,"messages":`)
 	} else {
-		e.key(`,"messages":`)
-		e.dst = append(e.dst, '[')
-		for _, text := range m.Messages {
-			e.separate()
-			e.dst = e.layout.AppendString(e.dst, text)
+		dst = e.key(dst, `,"messages":`)
+		dst = append(dst, '[')
+		for i, text := range m.Messages {
+			dst = comma(dst, i)
+			dst = e.layout.AppendString(dst, text)
 		}
-		e.dst = append(e.dst, ']')
+		dst = append(dst, ']')
 	}
-	e.text(`,"error":`, m.Error)
-	e.text(`,"session_id":`, m.SessionID)
-	e.text(`,"task_name":`, m.TaskName)
-	e.text(`,"timestamp":`, m.Timestamp)
-	e.text(`,"response_id":`, m.ResponseID)
-	e.value(`,"result":`, m.Result)
-	return e.close()
+	dst = e.text(dst, `,"error":`, m.Error)
+	dst = e.text(dst, `,"session_id":`, m.SessionID)
+	dst = e.text(dst, `,"task_name":`, m.TaskName)
+	dst = e.text(dst, `,"timestamp":`, m.Timestamp)
+	dst = e.text(dst, `,"response_id":`, m.ResponseID)
+	dst = e.value(dst, `,"result":`, m.Result)
+	return append(dst, '}')
 }
 
-func (e *encoder) command(c *messages.Command) bool {
-	e.open()
-	e.requiredText(`,"tool_name":`, c.ToolName)
-	e.value(`,"parameters":`, c.Parameters)
-	e.requiredText(`,"tool_type":`, string(c.ToolType))
-	e.text(`,"call_id":`, c.CallID)
-	return e.close()
+func (e *encoder) command(dst []byte, c *messages.Command) []byte {
+	dst = e.requiredText(dst, `{"tool_name":`, c.ToolName)
+	dst = e.value(dst, `,"parameters":`, c.Parameters)
+	dst = e.requiredText(dst, `,"tool_type":`, string(c.ToolType))
+	dst = e.text(dst, `,"call_id":`, c.CallID)
+	return append(dst, '}')
 }
 
-func (e *encoder) result(r *messages.Result) bool {
-	e.open()
-	e.requiredText(`,"status":`, string(r.Status))
-	e.text(`,"error":`, r.Error)
-	e.value(`,"result":`, r.Result)
-	e.text(`,"namespace":`, r.Namespace)
-	e.text(`,"call_id":`, r.CallID)
-	return e.close()
+func (e *encoder) result(dst []byte, r *messages.Result) []byte {
+	dst = e.requiredText(dst, `{"status":`, string(r.Status))
+	dst = e.text(dst, `,"error":`, r.Error)
+	dst = e.value(dst, `,"result":`, r.Result)
+	dst = e.text(dst, `,"namespace":`, r.Namespace)
+	dst = e.text(dst, `,"call_id":`, r.CallID)
+	return append(dst, '}')
 }

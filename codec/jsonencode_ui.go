@@ -2,82 +2,88 @@ package codec
 
 import "github.com/aip-go/aip/messages"
 
-func (e *encoder) rect(r *messages.Rect) bool {
-	e.open()
-	e.integer(`,"x":`, r.X)
-	e.integer(`,"y":`, r.Y)
-	e.integer(`,"width":`, r.Width)
-	e.integer(`,"height":`, r.Height)
-	return e.close()
+func (e *encoder) rect(dst []byte, r *messages.Rect) []byte {
+	dst = e.integer(dst, `{"x":`, r.X)
+	dst = e.integer(dst, `,"y":`, r.Y)
+	dst = e.integer(dst, `,"width":`, r.Width)
+	dst = e.integer(dst, `,"height":`, r.Height)
+	return append(dst, '}')
 }
 
-func (e *encoder) controlInfo(c *messages.ControlInfo) bool {
-	e.open()
-	e.controlFields(c)
-	return e.close()
+func (e *encoder) controlInfo(dst []byte, c *messages.ControlInfo) []byte {
+	start := len(dst)
+	return closeObject(e.controlFields(dst, c), start)
 }
 
 // controlFields writes what a control and a window have in common.
-func (e *encoder) controlFields(c *messages.ControlInfo) {
-	e.text(`,"annotation_id":`, c.AnnotationID)
-	e.text(`,"name":`, c.Name)
-	e.text(`,"title":`, c.Title)
-	e.optionalInteger(`,"handle":`, c.Handle)
-	e.text(`,"class_name":`, c.ClassName)
+func (e *encoder) controlFields(dst []byte, c *messages.ControlInfo) []byte {
+	dst = e.text(dst, `,"annotation_id":`, c.AnnotationID)
+	dst = e.text(dst, `,"name":`, c.Name)
+	dst = e.text(dst, `,"title":`, c.Title)
+	dst = e.optionalInteger(dst, `,"handle":`, c.Handle)
+	dst = e.text(dst, `,"class_name":`, c.ClassName)
 	if c.Rectangle == nil {
-		e.unset(`,"rectangle":`)
+		dst = e.unset(dst, `,"rectangle":`)
 	} else {
-		e.key(`,"rectangle":`)
-		e.rect(c.Rectangle)
+		dst = e.key(dst, `,"rectangle":`)
+		dst = e.rect(dst, c.Rectangle)
 	}
-	e.text(`,"control_type":`, c.ControlType)
-	e.text(`,"automation_id":`, c.AutomationID)
-	e.boolean(`,"is_enabled":`, c.IsEnabled)
-	e.boolean(`,"is_visible":`, c.IsVisible)
-	e.text(`,"source":`, c.Source)
-	e.text(`,"text_content":`, c.TextContent)
+	dst = e.text(dst, `,"control_type":`, c.ControlType)
+	dst = e.text(dst, `,"automation_id":`, c.AutomationID)
+	dst = e.boolean(dst, `,"is_enabled":`, c.IsEnabled)
+	dst = e.boolean(dst, `,"is_visible":`, c.IsVisible)
+	dst = e.text(dst, `,"source":`, c.Source)
+	return e.text(dst, `,"text_content":`, c.TextContent)
 }
 
-func (e *encoder) windowInfo(w *messages.WindowInfo) bool {
-	e.open()
-	e.controlFields(&w.ControlInfo)
-	e.optionalInteger(`,"process_id":`, w.ProcessID)
-	e.text(`,"process_name":`, w.ProcessName)
-	e.boolean(`,"is_minimized":`, w.IsMinimized)
-	e.boolean(`,"is_maximized":`, w.IsMaximized)
-	e.boolean(`,"is_active":`, w.IsActive)
-	return e.close()
+// closeObject ends an object that starts at start and that may be empty: the
+// brace that opens it takes the place of the first comma.
+func closeObject(dst []byte, start int) []byte {
+	if len(dst) == start {
+		return append(dst, "{}"...)
+	}
+	dst[start] = '{'
+	return append(dst, '}')
 }
 
-func (e *encoder) appWindowControlInfo(a *messages.AppWindowControlInfo) bool {
-	e.open()
-	e.key(`,"window_info":`)
-	e.windowInfo(&a.WindowInfo)
+func (e *encoder) windowInfo(dst []byte, w *messages.WindowInfo) []byte {
+	start := len(dst)
+	dst = e.controlFields(dst, &w.ControlInfo)
+	dst = e.optionalInteger(dst, `,"process_id":`, w.ProcessID)
+	dst = e.text(dst, `,"process_name":`, w.ProcessName)
+	dst = e.boolean(dst, `,"is_minimized":`, w.IsMinimized)
+	dst = e.boolean(dst, `,"is_maximized":`, w.IsMaximized)
+	dst = e.boolean(dst, `,"is_active":`, w.IsActive)
+	return closeObject(dst, start)
+}
+
+func (e *encoder) appWindowControlInfo(dst []byte, a *messages.AppWindowControlInfo) []byte {
+	dst = e.key(dst, `{"window_info":`)
+	dst = e.windowInfo(dst, &a.WindowInfo)
 	if a.Controls == nil {
-		e.unset(`,"controls":`)
+		dst = e.unset(dst, `,"controls":`)
 	} else {
-		e.key(`,"controls":`)
-		e.dst = append(e.dst, '[')
+		dst = e.key(dst, `,"controls":`)
+		dst = append(dst, '[')
 		for i := range a.Controls {
-			e.separate()
-			e.controlInfo(&a.Controls[i])
+			dst = comma(dst, i)
+			dst = e.controlInfo(dst, &a.Controls[i])
 		}
-		e.dst = append(e.dst, ']')
+		dst = append(dst, ']')
 	}
-	return e.close()
+	return append(dst, '}')
 }
 
-func (e *encoder) mcpToolInfo(t *messages.MCPToolInfo) bool {
-	e.open()
-	e.requiredText(`,"tool_key":`, t.ToolKey)
-	e.requiredText(`,"tool_name":`, t.ToolName)
-	e.text(`,"title":`, t.Title)
-	e.requiredText(`,"namespace":`, t.Namespace)
-	e.requiredText(`,"tool_type":`, t.ToolType)
-	e.text(`,"description":`, t.Description)
-	e.value(`,"input_schema":`, t.InputSchema)
-	e.value(`,"output_schema":`, t.OutputSchema)
-	e.value(`,"meta":`, t.Meta)
-	e.value(`,"annotations":`, t.Annotations)
-	return e.close()
+func (e *encoder) mcpToolInfo(dst []byte, t *messages.MCPToolInfo) []byte {
+	dst = e.requiredText(dst, `{"tool_key":`, t.ToolKey)
+	dst = e.requiredText(dst, `,"tool_name":`, t.ToolName)
+	dst = e.text(dst, `,"title":`, t.Title)
+	dst = e.requiredText(dst, `,"namespace":`, t.Namespace)
+	dst = e.requiredText(dst, `,"tool_type":`, t.ToolType)
+	dst = e.text(dst, `,"description":`, t.Description)
+	dst = e.value(dst, `,"input_schema":`, t.InputSchema)
+	dst = e.value(dst, `,"output_schema":`, t.OutputSchema)
+	dst = e.value(dst, `,"meta":`, t.Meta)
+	dst = e.value(dst, `,"annotations":`, t.Annotations)
+	return append(dst, '}')
 }

@@ -133,6 +133,13 @@ func specialOrTop(w uint64) uint64 {
 	return (((w ^ twos) - belows) | ((w ^ slants) - ones) | w) & tops
 }
 
+// word returns the first eight characters of s as [special] takes them.
+func word(s string) uint64 {
+	_ = s[7]
+	return uint64(s[0]) | uint64(s[1])<<8 | uint64(s[2])<<16 | uint64(s[3])<<24 |
+		uint64(s[4])<<32 | uint64(s[5])<<40 | uint64(s[6])<<48 | uint64(s[7])<<56
+}
+
 // plainTextEnd returns where the string whose text starts at i ends, behind its
 // quote, if it is ASCII without escapes: there is nothing to check in it. It
 // returns a negative number if not. i is not negative.
@@ -192,9 +199,7 @@ func plainASCIILen(s string) int {
 		return i
 	}
 	for ; i < len(s); i += 8 {
-		t := s[min(i, len(s)-8):] // at the end some of it once more
-		w := uint64(t[0]) | uint64(t[1])<<8 | uint64(t[2])<<16 | uint64(t[3])<<24 |
-			uint64(t[4])<<32 | uint64(t[5])<<40 | uint64(t[6])<<48 | uint64(t[7])<<56
+		w := word(s[min(i, len(s)-8):]) // at the end some of it once more
 		del := (w ^ dels) - ones
 		if specialOrTop(w)|del&tops != 0 {
 			return i

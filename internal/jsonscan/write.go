@@ -2,7 +2,9 @@ package jsonscan
 
 import (
 	"bytes"
+	"encoding/binary"
 	"math"
+	"slices"
 	"strconv"
 	"unicode/utf16"
 	"unicode/utf8"
@@ -25,13 +27,65 @@ func AppendString(dst []byte, s string) []byte {
 // AppendString appends s to dst as a JSON string. What is not UTF-8 becomes
 // U+FFFD.
 func (l Layout) AppendString(dst []byte, s string) []byte {
-	dst = append(dst, '"')
-	plain := plainASCIILen(s)
-	if plain == len(s) {
-		dst = append(dst, s...)
-		return append(dst, '"')
+	return l.AppendMember(dst, "", s)
+}
+
+// AppendKey appends the key of a member, which is passed with the comma before
+// it or the brace in its place, its quotes and its colon: `,"name":`.
+func (l Layout) AppendKey(dst []byte, key string) []byte {
+	if !l.Spaced || key == "" {
+		return append(dst, key...)
 	}
-	return l.appendSpecial(dst, s, plain)
+	dst = append(dst, key[0])
+	if key[0] == ',' {
+		dst = append(dst, ' ')
+	}
+	dst = append(dst, key[1:]...)
+	return append(dst, ' ')
+}
+
+// AppendMember appends a key as AppendKey does, and s as AppendString does. What
+// most strings are, ASCII without escapes, is looked at while it is copied.
+func (l Layout) AppendMember(dst []byte, key, s string) []byte {
+	if l != (Layout{}) {
+		dst = append(l.AppendKey(dst, key), '"')
+		return l.appendSpecial(dst, s, plainASCIILen(s))
+	}
+	start := len(dst) + len(key) + 1
+	end := start + len(s) + 1
+	if cap(dst) < end {
+		dst = slices.Grow(dst, end-len(dst))
+	}
+	copy(dst[len(dst):end], key)
+	dst = dst[:end]
+	dst[start-1] = '"'
+	b := dst[start:]
+	b[len(s)] = '"'
+	b = b[:len(s)]
+	if len(s) < 8 {
+		for i := range len(s) {
+			c := s[i]
+			if c >= utf8.RuneSelf || !asIs[c] {
+				return l.appendSpecial(dst[:start], s, i)
+			}
+			b[i] = c
+		}
+		return dst
+	}
+	for i := 0; i <= len(s)-8; i += 8 {
+		w := word(s[i:])
+		if specialOrTop(w) != 0 {
+			return l.appendSpecial(dst[:start], s, i)
+		}
+		binary.LittleEndian.PutUint64(b[i:], w)
+	}
+	last := len(s) - 8 // some of it once more
+	w := word(s[last:])
+	if specialOrTop(w) != 0 {
+		return l.appendSpecial(dst[:start], s, last)
+	}
+	binary.LittleEndian.PutUint64(b[last:], w)
+	return dst
 }
 
 // appendSpecial appends s, of which at least a part that is not the first plain

@@ -34,16 +34,52 @@ func TestAppendString(t *testing.T) {
 
 // Eight characters are looked at together: each must be seen wherever it is.
 func TestAppendStringAtEveryPosition(t *testing.T) {
-	for c, want := range map[string]string{`"`: `\"`, `\`: `\\`, "\n": `\n`, "\x00": `\u0000`, "\x7f": `\u007f`, "é": `\u00e9`} {
-		for at := range 20 {
-			before, after := strings.Repeat("a", at), strings.Repeat("b", 20-at)
-			text := Layout{ASCII: true}.AppendString(nil, before+c+after)
-			if string(text) != `"`+before+want+after+`"` {
-				t.Errorf("%q at %d: %s", c, at, text)
+	for _, test := range []struct{ c, raw, ascii string }{
+		{`"`, `\"`, `\"`}, {`\`, `\\`, `\\`}, {"\n", `\n`, `\n`}, {"\x00", `\u0000`, `\u0000`}, {"\x1f", `\u001f`, `\u001f`},
+		{"\x7f", "\x7f", `\u007f`}, {"é", "é", `\u00e9`}, {"\xff", "\ufffd", `\ufffd`}, {"!", "!", "!"}, {"#", "#", "#"}, {"[", "[", "["}, {" ", " ", " "},
+	} {
+		for size := range 26 {
+			for at := range size + 1 {
+				before, after := strings.Repeat("a", at), strings.Repeat("b", size-at)
+				for layout, c := range map[Layout]string{{}: test.raw, {ASCII: true}: test.ascii} {
+					text := layout.AppendString(nil, before+test.c+after)
+					if string(text) != `"`+before+c+after+`"` {
+						t.Fatalf("%q at %d of %d: %s", test.c, at, size, text)
+					}
+					s := New(text, 0)
+					if got := s.String(); got != strings.ToValidUTF8(before+test.c+after, "\ufffd") || s.End() != nil {
+						t.Fatalf("%s read as %q, %v", text, got, s.Err())
+					}
+				}
 			}
-			s := New(text, 0)
-			if got := s.String(); got != before+c+after || s.End() != nil {
-				t.Errorf("%s read as %q, %v", text, got, s.Err())
+		}
+	}
+}
+
+// Whatever room there is behind dst, what is before it stays, and what comes
+// out is the same.
+func TestAppendMember(t *testing.T) {
+	for _, value := range []struct{ in, raw, ascii string }{
+		{"", "", ""}, {"text", "text", "text"}, {"a longer text", "a longer text", "a longer text"},
+		{"é", "é", `\u00e9`}, {"with a \n in it", `with a \n in it`, `with a \n in it`},
+	} {
+		for _, key := range []string{"", `{"k":`, `,"k":`} {
+			spaced := strings.Replace(key, ",", ", ", 1)
+			if key != "" {
+				spaced += " "
+			}
+			for layout, want := range map[Layout]string{
+				{}:                          key + `"` + value.raw + `"`,
+				{Spaced: true}:              spaced + `"` + value.raw + `"`,
+				{ASCII: true}:               key + `"` + value.ascii + `"`,
+				{Spaced: true, ASCII: true}: spaced + `"` + value.ascii + `"`,
+			} {
+				for room := range len(want) + 2 {
+					dst := append(make([]byte, 0, len("before")+room), "before"...)
+					if got := layout.AppendMember(dst, key, value.in); string(got) != "before"+want {
+						t.Errorf("%+v, %q, %q with room for %d: got %s, want before%s", layout, key, value.in, room, got, want)
+					}
+				}
 			}
 		}
 	}
