@@ -3,6 +3,8 @@ package transport
 import (
 	"fmt"
 	"sync"
+
+	"github.com/aip-go/aip/internal/utf8text"
 )
 
 // memoryLink is one connection between two memory transports: two ends and,
@@ -178,7 +180,7 @@ type memoryMessage struct {
 	kind  Kind
 	limit int64 // negative for none
 	size  int64
-	text  utf8Checker
+	text  utf8text.Checker
 }
 
 // add returns the fault that the piece makes evident.
@@ -187,7 +189,7 @@ func (m *memoryMessage) add(piece memoryPiece) *CloseError {
 	if m.limit >= 0 && m.size > m.limit {
 		return &CloseError{Code: StatusMessageTooBig, Reason: fmt.Sprintf("over %d bytes", m.limit), Err: ErrMessageTooLarge}
 	}
-	if m.kind == Text && !m.text.add(piece.data, piece.last) {
+	if m.kind == Text && (!m.text.Add(piece.data) || piece.last && !m.text.Complete()) {
 		return &CloseError{Code: StatusInvalidPayload, Reason: "not UTF-8", Err: ErrInvalidUTF8}
 	}
 	return nil

@@ -5,7 +5,8 @@ import (
 	"context"
 	"fmt"
 	"io"
-	"unicode/utf8"
+
+	"github.com/aip-go/aip/internal/utf8text"
 )
 
 // Send sends one text message; see [Transport]. It waits while the peer's
@@ -59,7 +60,7 @@ func (m *Memory) check(frame Frame) error {
 	if limit := m.options.MaxMessageSize; limit >= 0 && int64(len(frame.Data)) > limit {
 		return fmt.Errorf("%w: %d bytes, the limit is %d", ErrMessageTooLarge, len(frame.Data), limit)
 	}
-	if frame.Kind == Text && !utf8.Valid(frame.Data) {
+	if frame.Kind == Text && !utf8text.Valid(frame.Data) {
 		return ErrInvalidUTF8
 	}
 	return nil

@@ -5,6 +5,8 @@ import (
 	"math/bits"
 	"unicode/utf16"
 	"unicode/utf8"
+
+	"github.com/aip-go/aip/internal/utf8text"
 )
 
 // RawText reads the string that comes next: Kind is a quote. It returns what is
@@ -35,7 +37,7 @@ func (s *Scanner) textEnd(start int) (end int, escaped bool) {
 		s.pos = pos
 		switch byteAt(s.data, pos) {
 		case '"':
-			if high != 0 && !s.trusted && !utf8.Valid(s.data[start:pos]) {
+			if high != 0 && !s.trusted && !utf8text.Valid(s.data[start:pos]) {
 				s.fail("invalid UTF-8")
 				return -1, false
 			}

@@ -70,8 +70,13 @@ type Rule struct {
 // Rules is the house's order: a package imports only from rules above its own.
 var Rules = []Rule{
 	{
+		Package: "internal/utf8text",
+		Why:     "the check of UTF-8 is a leaf: whoever takes texts needs it, the transports as well as the codec",
+	},
+	{
 		Package: "internal/jsonscan",
-		Why:     "the JSON scanner is a leaf: it knows text, not messages",
+		Why:     "the JSON scanner knows text, not messages",
+		Allows:  []string{"internal/utf8text"},
 	},
 	{
 		Package: "internal/watchdog",
@@ -92,6 +97,7 @@ var Rules = []Rule{
 	{
 		Package: "transport",
 		Why:     "whoever implements a transport depends on the contract and nothing else",
+		Allows:  []string{"internal/utf8text"},
 	},
 	{
 		Package: "transport/transporttest",
@@ -107,7 +113,7 @@ var Rules = []Rule{
 	{
 		Package:     "transport/websocket",
 		Why:         "users choose an engine by an option; the libraries stay behind the adapters",
-		Allows:      []string{"internal/watchdog", "transport", "transport/adapters"},
+		Allows:      []string{"internal/utf8text", "internal/watchdog", "transport", "transport/adapters"},
 		Modules:     []string{zap},
 		Exposes:     []string{zap},
 		TestModules: []string{nhooyr, coder, gorilla},

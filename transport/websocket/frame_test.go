@@ -4,7 +4,6 @@ import (
 	"bytes"
 	"encoding/binary"
 	"testing"
-	"unicode/utf8"
 )
 
 func TestFrameParser(t *testing.T) {
@@ -42,23 +41,4 @@ func TestFrameParser(t *testing.T) {
 			}
 		}
 	}
-}
-
-func FuzzTextChecker(f *testing.F) {
-	f.Add([]byte("a€😀"), byte(1))
-	f.Add([]byte("\xe2\x82"), byte(1))
-	f.Add([]byte("\xf0\x9f\x98x"), byte(2))
-	f.Add([]byte("\xed\xa0\x80"), byte(3))
-	f.Fuzz(func(t *testing.T, text []byte, piece byte) {
-		var c textChecker
-		ok := true
-		for rest := text; len(rest) > 0 && ok; {
-			n := min(int(piece)+1, len(rest))
-			ok = c.add(rest[:n])
-			rest = rest[n:]
-		}
-		if ok = ok && c.complete(); ok != utf8.Valid(text) {
-			t.Errorf("%q in pieces of %d: %v", text, int(piece)+1, ok)
-		}
-	})
 }

@@ -9,6 +9,7 @@ import (
 	"syscall"
 	"time"
 
+	"github.com/aip-go/aip/internal/utf8text"
 	"github.com/aip-go/aip/transport"
 )
 
@@ -71,7 +72,7 @@ type incoming struct {
 	r     io.Reader
 	limit int64 // 0 for none
 	size  int64
-	text  textChecker
+	text  utf8text.Checker
 	end   bool // the whole message was read
 }
 
@@ -191,7 +192,7 @@ func (in *incoming) fill(b []byte) ([]byte, error) {
 		}
 	}
 	b = b[:n]
-	if in.kind == transport.Text && (!in.text.add(b) || in.end && !in.text.complete()) {
+	if in.kind == transport.Text && (!in.text.Add(b) || in.end && !in.text.Complete()) {
 		return nil, errNotText
 	}
 	return b, nil

@@ -4,8 +4,8 @@ import (
 	"context"
 	"fmt"
 	"io"
-	"unicode/utf8"
 
+	"github.com/aip-go/aip/internal/utf8text"
 	"github.com/aip-go/aip/transport"
 )
 
@@ -18,7 +18,7 @@ func (s *settings) check(frames []transport.Frame) error {
 		if s.MaxMessageSize > 0 && int64(len(f.Data)) > s.MaxMessageSize {
 			return fmt.Errorf("%w: %d bytes, the limit is %d", transport.ErrMessageTooLarge, len(f.Data), s.MaxMessageSize)
 		}
-		if f.Kind == transport.Text && !utf8.Valid(f.Data) {
+		if f.Kind == transport.Text && !utf8text.Valid(f.Data) {
 			return transport.ErrInvalidUTF8
 		}
 	}
@@ -146,7 +146,7 @@ type source struct {
 	r    io.Reader
 	b    *buffer
 	size int64
-	text textChecker
+	text utf8text.Checker
 	err  error // the source's fault
 }
 
@@ -191,7 +191,7 @@ func (s *source) next() (p []byte, last bool, err error) {
 	if limit := s.c.MaxMessageSize; limit > 0 && s.size > limit {
 		return nil, false, fmt.Errorf("%w: the limit is %d bytes", transport.ErrMessageTooLarge, limit)
 	}
-	if s.kind == transport.Text && (!s.text.add(b) || last && !s.text.complete()) {
+	if s.kind == transport.Text && (!s.text.Add(b) || last && !s.text.Complete()) {
 		return nil, false, transport.ErrInvalidUTF8
 	}
 	return b, last, nil
