@@ -13,7 +13,7 @@ import (
 // reader reads for a run, in a goroutine of its own, while handlers run.
 type reader[Out, In Message] struct {
 	*run[Out, In]
-	// ctx ends with the run's reading, and by stop.
+	// ctx ends with the run's, and by stop.
 	ctx  context.Context
 	stop context.CancelFunc
 
@@ -27,7 +27,7 @@ type reader[Out, In Message] struct {
 
 func newReader[Out, In Message](r *run[Out, In]) *reader[Out, In] {
 	d := &reader[Out, In]{run: r, finished: make(chan struct{})}
-	d.ctx, d.stop = context.WithCancel(r.reading)
+	d.ctx, d.stop = context.WithCancel(r.ctx)
 	return d
 }
 
@@ -36,7 +36,7 @@ func (d *reader[Out, In]) read() {
 	defer close(d.finished)
 	defer d.stop()
 	cause := d.readAll()
-	if d.dismissed = d.reading.Err() == nil && d.ctx.Err() != nil && errors.Is(cause, d.ctx.Err()); d.dismissed {
+	if d.dismissed = d.run.ctx.Err() == nil && d.ctx.Err() != nil && errors.Is(cause, d.ctx.Err()); d.dismissed {
 		return
 	}
 	d.stopped(cause)

@@ -35,16 +35,14 @@ func (p *AIPProtocol[Out, In]) Run(ctx context.Context) error {
 		return err
 	}
 	defer p.endReading()
-	r := &run[Out, In]{p: p}
-	var cancel context.CancelFunc
-	r.reading, cancel = context.WithCancel(ctx)
-	defer cancel()
+	r := &run[Out, In]{p: p, ctx: ctx}
 	r.handling, r.stopHandling = context.WithCancelCause(context.WithValue(ctx, handlerKey{}, p.calls))
 	defer r.stopHandling(nil)
 	r.patience = watchdog.New(patience, r.handOver)
 	defer r.patience.Close()
 	p.calls.start(r.handOver)
-	r.serve(ctx)
+	defer r.stopReader() // Should a handler end the goroutine.
+	r.serve()
 	if r.reader != nil {
 		<-r.reader.finished
 	}
@@ -75,9 +73,9 @@ const (
 // or, after a hand-over, only handles, while a reader reads.
 type run[Out, In Message] struct {
 	p *AIPProtocol[Out, In]
-	// reading ends when ctx does; handling also when the connection does.
-	reading, handling context.Context
-	stopHandling      context.CancelCauseFunc
+	// ctx is Run's; handling also ends when the connection does.
+	ctx, handling context.Context
+	stopHandling  context.CancelCauseFunc
 	// patience watches the handlers.
 	patience *watchdog.Watchdog
 
@@ -93,35 +91,40 @@ type run[Out, In Message] struct {
 
 // serve reads and handles until there is nothing left to handle, and nothing
 // more to be read, or ctx has ended.
-func (r *run[Out, In]) serve(ctx context.Context) {
-	for r.serveAlone(ctx) && r.serveBeside(ctx) {
+func (r *run[Out, In]) serve() {
+	for r.serveAlone() && r.serveBeside() {
 	}
 }
 
 // serveAlone reads and handles. It reports true when there is a reader.
-func (r *run[Out, In]) serveAlone(ctx context.Context) (beside bool) {
+func (r *run[Out, In]) serveAlone() (beside bool) {
 	for {
 		in, ok := r.p.queue.pop()
 		if !ok {
 			var err error
-			if in, err = r.p.next(r.reading); err != nil {
+			if in, err = r.p.next(r.ctx); err != nil {
 				r.stopped(err)
 				return false
 			}
 		}
-		in, ok = r.p.sort(r.handling, in)
-		switch err := ctx.Err(); {
-		case !ok && err == nil:
-		case err != nil:
-			if ok {
-				r.p.putBack(in)
-			}
-			r.stopped(err)
-			return false
-		case r.handle(in):
-			return true
+		if beside, over := r.take(in); beside || over {
+			return beside
 		}
 	}
+}
+
+// take sees to what was read. It reports whether there is a reader, meanwhile,
+// and whether ctx has ended.
+func (r *run[Out, In]) take(in inbound[In]) (beside, over bool) {
+	in, ok := r.p.sort(r.handling, in)
+	if err := r.ctx.Err(); err != nil {
+		if ok {
+			r.p.putBack(in)
+		}
+		r.stopped(err)
+		return false, true
+	}
+	return ok && r.handle(in), false
 }
 
 // handle runs the handlers of in. It reports whether there is a reader,
@@ -161,11 +164,11 @@ func (r *run[Out, In]) handOver() {
 
 // serveBeside handles what a reader puts into the queue. It reports true when
 // there has been no need for one for a while, so that it was sent away.
-func (r *run[Out, In]) serveBeside(ctx context.Context) (alone bool) {
+func (r *run[Out, In]) serveBeside() (alone bool) {
 	idle := time.NewTimer(quiet)
 	defer idle.Stop()
 	for {
-		if ctx.Err() != nil {
+		if r.ctx.Err() != nil {
 			return false
 		}
 		in, ok := r.p.queue.pop()
@@ -188,7 +191,7 @@ func (r *run[Out, In]) serveBeside(ctx context.Context) (alone bool) {
 			if r.p.units.receiving.current == nil && r.dismiss() {
 				return true
 			}
-		case <-ctx.Done():
+		case <-r.ctx.Done():
 			return false
 		case <-r.reader.finished:
 			if r.p.queue.empty() {
@@ -212,10 +215,19 @@ func (r *run[Out, In]) dismiss() bool {
 	return true
 }
 
+// stopReader sends away the reader, if there is one, without waiting for it.
+func (r *run[Out, In]) stopReader() {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if r.reader != nil {
+		r.reader.stop()
+	}
+}
+
 // stopped notes why nothing more is read, and ends what depends on it.
 func (r *run[Out, In]) stopped(cause error) {
 	r.cause = cause
-	stopped := r.reading.Err() != nil && errors.Is(cause, r.reading.Err())
+	stopped := r.ctx.Err() != nil && errors.Is(cause, r.ctx.Err())
 	r.ended = !stopped && !errors.Is(cause, transport.ErrNotConnected)
 	overflow := errors.Is(cause, ErrQueueFull)
 	if overflow {
@@ -223,7 +235,7 @@ func (r *run[Out, In]) stopped(cause error) {
 	}
 	if stopped {
 		r.p.calls.stop(fmt.Errorf("%w: it was stopped", ErrNotRunning), false)
-		r.stopHandling(context.Cause(r.reading))
+		r.stopHandling(context.Cause(r.ctx))
 	} else {
 		r.p.calls.stop(cause, r.ended)
 		r.stopHandling(cause)

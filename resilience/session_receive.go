@@ -24,13 +24,8 @@ func (s *session) receive(ctx context.Context) (transport.Frame, error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	for {
-		if s.inbox.len() > 0 {
-			in := s.inbox.pop()
-			s.take(&in)
-			if in.filler {
-				continue
-			}
-			return in.frame, in.err
+		if frame, ok, err := s.next(); ok {
+			return frame, err
 		}
 		if s.ended != nil {
 			return transport.Frame{}, s.ended
@@ -45,6 +40,18 @@ func (s *session) receive(ctx context.Context) (transport.Frame, error) {
 			return transport.Frame{}, err
 		}
 	}
+}
+
+// next takes what is first out of the inbox, if there is anything for the
+// receiver. The session is locked.
+func (s *session) next() (frame transport.Frame, ok bool, err error) {
+	for s.inbox.len() > 0 {
+		in := s.inbox.pop()
+		if s.take(&in); !in.filler {
+			return in.frame, true, in.err
+		}
+	}
+	return transport.Frame{}, false, nil
 }
 
 // pump reads one frame into the inbox, for a sender that waits for an ack which
