@@ -51,7 +51,7 @@ func (c *client) answerHeartbeat(ctx context.Context) error {
 // dropResults takes note of results that nobody waits for: those of a task
 // that is over, of a command that took too long, or of no command at all.
 func (c *client) dropResults(_ context.Context, m *messages.ClientMessage) {
-	c.unanswered.settle(m.PrevResponseID)
+	c.answered(m.PrevResponseID)
 	c.server.events.observe(c.event(Event{
 		Kind: EventResultsDropped, DeviceID: c.info.ID, SessionID: m.SessionID, Count: len(m.ActionResults),
 	}))
@@ -60,7 +60,7 @@ func (c *client) dropResults(_ context.Context, m *messages.ClientMessage) {
 // noteError takes note of an error that the client reports. It is never
 // answered.
 func (c *client) noteError(m *messages.ClientMessage) {
-	c.unanswered.settle(m.PrevResponseID)
+	c.answered(m.PrevResponseID)
 	err := &protocol.RemoteError{Message: clip(m.Error), SessionID: clip(m.SessionID), ID: clip(m.RequestID)}
 	c.server.logger.Warn("client reports an error", zap.String("client_id", c.info.ID), zap.Error(err))
 	c.server.events.observe(c.event(Event{Kind: EventRefused, SessionID: m.SessionID, Err: err}))

@@ -185,5 +185,6 @@ func (c *client) confirm(ctx context.Context, registration *protocol.Registratio
 	proto.SetIdentity(registration.Identity)
 	proto.Use(protocol.PinIdentity(registration.Identity))
 	c.transport, c.proto = session, proto
+	c.commands.widen(maxUnderway)
 	return nil
 }

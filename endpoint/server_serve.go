@@ -30,9 +30,8 @@ type client struct {
 	// confirmed is closed when the registration was confirmed: nothing may be
 	// sent before. gone is closed when the client has left the registry.
 	confirmed, gone chan struct{}
-	// commanding holds a token while the device works on a command: it takes
-	// one at a time.
-	commanding chan struct{}
+	// commands are those of the tasks that the device runs.
+	commands commandQueue
 	// attached: the events say that the client has a connection.
 	attached atomic.Bool
 	// resuming is held while a later connection becomes the session's: what
@@ -150,16 +149,15 @@ func (s *Server) admit(ctx context.Context, t transport.Transport) (*client, err
 		return nil, err
 	}
 	c := &client{
-		server:     s,
-		transport:  t,
-		proto:      proto,
-		heard:      heard,
-		principal:  principal,
-		address:    from.address,
-		confirmed:  make(chan struct{}),
-		gone:       make(chan struct{}),
-		commanding: make(chan struct{}, 1),
-		sessions:   map[*session]struct{}{},
+		server:    s,
+		transport: t,
+		proto:     proto,
+		heard:     heard,
+		principal: principal,
+		address:   from.address,
+		confirmed: make(chan struct{}),
+		gone:      make(chan struct{}),
+		sessions:  map[*session]struct{}{},
 	}
 	s.mu.Lock()
 	defer s.mu.Unlock()

@@ -141,13 +141,14 @@ func (s *Server) start(c, executor *client, m *messages.ClientMessage) opened {
 		return refused("too many running tasks; at most %d are taken", s.options.MaxTasks)
 	}
 	sess := &session{
-		id:        m.SessionID,
-		taskName:  SafeTaskName(m.TaskName),
-		request:   m.Request,
-		requester: c,
-		executor:  executor,
-		told:      make(chan struct{}),
-		limit:     s.options.MaxMessageSize,
+		id:         m.SessionID,
+		taskName:   SafeTaskName(m.TaskName),
+		request:    m.Request,
+		requester:  c,
+		executor:   executor,
+		commanding: make(chan struct{}, 1),
+		told:       make(chan struct{}),
+		limit:      s.options.MaxMessageSize,
 	}
 	if sess.id == "" {
 		sess.id = messages.NewID()

@@ -2,13 +2,8 @@ package endpoint
 
 import (
 	"context"
-	"errors"
 	"sync"
 	"time"
-
-	"github.com/aip-go/aip/messages"
-	"github.com/aip-go/aip/protocol"
-	"github.com/aip-go/aip/transport"
 )
 
 const (
@@ -30,10 +25,43 @@ type unanswered struct {
 	commands map[string]chan struct{} // by response_id; closed when answered
 }
 
-// add notes that the command of that id is being sent.
-func (u *unanswered) add(id string) {
+// claim waits until no answer to the command of that id is due any more, and
+// notes that it is being sent.
+func (u *unanswered) claim(ctx context.Context, id string) error {
+	for {
+		due := u.add(id)
+		if due == nil {
+			return nil
+		}
+		if err := u.wait(ctx, id, due); err != nil {
+			return err
+		}
+	}
+}
+
+// wait waits for the answer that is due, but not for ever.
+func (u *unanswered) wait(ctx context.Context, id string, due <-chan struct{}) error {
+	patience := time.NewTimer(answerTime)
+	defer patience.Stop()
+	select {
+	case <-due:
+		return nil
+	case <-patience.C:
+		u.forget(id, due)
+		return nil
+	case <-ctx.Done():
+		return context.Cause(ctx)
+	}
+}
+
+// add notes that the command of that id is being sent, unless an answer to it
+// is due: then it returns what is closed when that has come.
+func (u *unanswered) add(id string) (due <-chan struct{}) {
 	u.mu.Lock()
 	defer u.mu.Unlock()
+	if answered := u.commands[id]; answered != nil {
+		return answered
+	}
 	if u.commands == nil {
 		u.commands = map[string]chan struct{}{}
 	}
@@ -45,52 +73,18 @@ func (u *unanswered) add(id string) {
 		delete(u.commands, other)
 	}
 	u.commands[id] = make(chan struct{})
+	return nil
 }
 
 // settle notes that the command of that id has been answered, or was not sent.
-func (u *unanswered) settle(id string) {
+func (u *unanswered) settle(id string) { u.forget(id, nil) }
+
+// forget is settle if the answer that is due is this one; nil is any.
+func (u *unanswered) forget(id string, due <-chan struct{}) {
 	u.mu.Lock()
 	defer u.mu.Unlock()
-	if answered := u.commands[id]; answered != nil {
+	if answered := u.commands[id]; answered != nil && (due == nil || due == answered) {
 		close(answered)
 		delete(u.commands, id)
 	}
-}
-
-// wait waits until no answer to the command of that id is due any more.
-func (u *unanswered) wait(ctx context.Context, id string) error {
-	u.mu.Lock()
-	answered := u.commands[id]
-	u.mu.Unlock()
-	if answered == nil {
-		return nil
-	}
-	patience := time.NewTimer(answerTime)
-	defer patience.Stop()
-	select {
-	case <-answered:
-		return nil
-	case <-patience.C:
-		return nil
-	case <-ctx.Done():
-		return context.Cause(ctx)
-	}
-}
-
-// ask sends a command and waits for its results. repeatable says that it may be
-// sent again under the same id. It is called by one goroutine at a time.
-func (c *client) ask(ctx context.Context, command *messages.ServerMessage, repeatable bool) ([]messages.Result, error) {
-	if !repeatable {
-		return protocol.SendCommand(ctx, c.proto, command)
-	}
-	if err := c.unanswered.wait(ctx, command.ResponseID); err != nil {
-		return nil, err
-	}
-	c.unanswered.add(command.ResponseID)
-	results, err := protocol.SendCommand(ctx, c.proto, command)
-	var failed *protocol.CallError
-	if err == nil || ctx.Err() == nil || errors.As(err, &failed) && failed.Outcome == transport.NotSent {
-		c.unanswered.settle(command.ResponseID)
-	}
-	return results, err
 }

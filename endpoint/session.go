@@ -26,6 +26,9 @@ type session struct {
 	// commandSeed is what the ids of commands are made of; zero for random ones.
 	commandSeed contentHash
 	commands    atomic.Uint64
+	// commanding holds a token while a command is underway: there is one at a
+	// time, and its results are recorded before the next.
+	commanding chan struct{}
 
 	// ctx is the handler's. Its cause, when cancelled, is why the task ends.
 	ctx    context.Context

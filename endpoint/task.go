@@ -70,12 +70,21 @@ func newTask(sess *session, metadata messages.Value) *Task {
 // Do sends the actions to the device as one COMMAND and returns their results,
 // one for each, in the same order. The device runs them one after the other
 // and skips those after a failure; a result that is not a success is no error
-// of Do. A device works on one COMMAND at a time: Do waits for those of other
-// tasks. Do may be called concurrently.
+// of Do. Do may be called concurrently.
 //
-// Every error is a [*CommandError]. After a timeout ([ServerOptions]'
-// CommandTimeout, or ctx) the device may still run the actions; their results
-// are dropped when they come.
+// A device works on one COMMAND at a time, and a task has one underway. Those of
+// several tasks are sent in the order of the calls, in turns if a task makes many
+// calls. A device whose session can be resumed, and which therefore reads on
+// while it works, has up to three of them, so that it need not wait for the next
+// one; any other device gets a COMMAND when it has answered the one before.
+//
+// [ServerOptions]' CommandTimeout is the time that the device has for the
+// COMMAND: it begins when those that were sent before it have been answered, or
+// are not waited for any more. Only ctx bounds the wait before that.
+//
+// Every error is a [*CommandError]. When ctx ends, Do returns at once. What was
+// sent by then may still be run, also after a timeout; its results are dropped
+// when they come. A [Device] does not run what waits there when the task ends.
 //
 // If the client gave its request an id (request_id), the ids of the commands
 // and of their actions follow from it: they are UUIDs of version 8 (RFC 9562
@@ -100,46 +109,50 @@ func (t *Task) Do(ctx context.Context, actions ...messages.Command) ([]messages.
 	if ids.known() {
 		command.ResponseID = ids.id()
 	}
-	if ctx != t.session.ctx { // It is the handler's, as a rule.
-		var cancel context.CancelCauseFunc
-		ctx, cancel = context.WithCancelCause(ctx)
-		defer cancel(nil)
+	shared := ctx == t.session.ctx // It is the handler's, as a rule.
+	ctx, cancel := context.WithCancelCause(ctx)
+	defer cancel(nil)
+	if !shared {
 		stop := context.AfterFunc(t.session.ctx, func() { cancel(context.Cause(t.session.ctx)) })
 		defer stop()
 	}
-	results, err := t.command(ctx, device, command)
+	results, err := t.command(ctx, cancel, command)
 	if err != nil {
 		return nil, &CommandError{
 			DeviceID: device.info.ID, SessionID: t.SessionID, ResponseID: command.ResponseID,
 			Err: commandCause(ctx, err),
 		}
 	}
-	t.session.record(results)
 	device.server.events.observe(device.event(Event{
 		Kind: EventResults, DeviceID: device.info.ID, SessionID: t.SessionID, TaskName: t.Name, Count: len(results),
 	}))
 	return results, nil
 }
 
-// command sends command, when it is its turn, and waits for the results.
-func (t *Task) command(ctx context.Context, device *client, command *messages.ServerMessage) ([]messages.Result, error) {
+// command sends command, when it is its turn, and records the results. When the
+// device takes too long, it calls cancel, which ends ctx, with
+// ErrCommandTimeout.
+func (t *Task) command(ctx context.Context, cancel context.CancelCauseFunc, command *messages.ServerMessage) ([]messages.Result, error) {
 	select {
-	case device.commanding <- struct{}{}:
-		defer func() { <-device.commanding }()
+	case t.session.commanding <- struct{}{}:
+		defer func() { <-t.session.commanding }()
 	case <-ctx.Done():
 		return nil, context.Cause(ctx)
 	}
-	if err := device.ready(ctx); err != nil {
-		return nil, err
+	if ctx.Err() != nil {
+		return nil, context.Cause(ctx)
 	}
-	device.server.events.observe(device.event(Event{
+	device := t.session.executor
+	if (t.session.commandSeed != contentHash{}) {
+		if err := device.unanswered.claim(ctx, command.ResponseID); err != nil {
+			return nil, err
+		}
+	}
+	results, err := device.ask(ctx, command, cancel, Event{
 		Kind: EventCommand, DeviceID: device.info.ID, SessionID: t.SessionID, TaskName: t.Name, Count: len(command.Actions),
-	}))
-	limited, cancel := context.WithTimeoutCause(ctx, device.server.options.CommandTimeout, ErrCommandTimeout)
-	defer cancel()
-	results, err := device.ask(kept(limited), command, t.session.commandSeed != contentHash{})
-	if err != nil && ctx.Err() == nil && limited.Err() != nil {
-		return nil, ErrCommandTimeout
+	})
+	if err == nil {
+		t.session.record(results)
 	}
 	return results, err
 }

@@ -8,6 +8,8 @@ import (
 	"reflect"
 	"regexp"
 	"slices"
+	"sync"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -151,13 +153,13 @@ func TestServerRestartsInMidTask(t *testing.T) {
 }
 
 // TestUnanswered: an id is free when its answer has come, or is not to be
-// waited for any longer, and few are remembered.
+// waited for any longer, for one at a time, and few are remembered.
 func TestUnanswered(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		var u unanswered
 		took := func(id string) time.Duration {
 			start := time.Now()
-			if err := u.wait(context.Background(), id); err != nil {
+			if err := u.claim(context.Background(), id); err != nil {
 				t.Error(err)
 			}
 			return time.Since(start)
@@ -178,9 +180,25 @@ func TestUnanswered(t *testing.T) {
 		if d := took("b"); d != answerTime {
 			t.Errorf("waited for %v", d)
 		}
-		if err := u.wait(canceled(), "b"); !errors.Is(err, context.Canceled) {
-			t.Errorf("wait returned %v", err)
+		if err := u.claim(canceled(), "b"); !errors.Is(err, context.Canceled) {
+			t.Errorf("claim returned %v", err)
 		}
+		var claimed atomic.Int32
+		var all sync.WaitGroup
+		for range 3 {
+			all.Go(func() {
+				took("b")
+				claimed.Add(1)
+			})
+		}
+		for want := range int32(3) {
+			synctest.Wait()
+			if n := claimed.Load(); n != want {
+				t.Errorf("%d have the id after %d answers", n, want)
+			}
+			u.settle("b")
+		}
+		all.Wait()
 		for i := range 3 * maxUnanswered {
 			u.add(fmt.Sprint(i))
 		}

@@ -46,21 +46,51 @@ func (e *ResultsError) Error() string {
 // without a call id is taken to belong to the call in its place. All failures
 // are wrapped in a [*CallError].
 func SendCommand(ctx context.Context, s *Server, command *messages.ServerMessage) ([]messages.Result, error) {
-	if err := messages.ValidateServerCommand(command); err != nil {
-		return nil, &CallError{Type: string(messages.ServerCommand), Outcome: transport.NotSent, Err: err}
-	}
 	if _, ok := ctx.Deadline(); !ok {
 		var cancel context.CancelFunc
 		ctx, cancel = context.WithTimeout(ctx, CommandTimeout)
 		defer cancel()
 	}
-	reply, err := s.Call(ctx, command, MatchCommandResults(command))
+	call, err := StartCommand(ctx, s, command)
 	if err != nil {
 		return nil, err
 	}
-	results, err := fitResults(command.Actions, reply.ActionResults)
+	return call.Wait(ctx)
+}
+
+// CommandCall is a command that was sent and whose results are waited for.
+type CommandCall struct {
+	command *messages.ServerMessage
+	reply   *Reply[messages.ClientMessage]
+}
+
+// StartCommand is the first half of [SendCommand]: it returns when the command
+// was sent, so that commands which are started one after the other are sent in
+// that order, and need not wait for each other's results. ctx alone bounds it.
+// The caller has to call Wait.
+func StartCommand(ctx context.Context, s *Server, command *messages.ServerMessage) (*CommandCall, error) {
+	if err := messages.ValidateServerCommand(command); err != nil {
+		return nil, &CallError{Type: string(messages.ServerCommand), Outcome: transport.NotSent, Err: err}
+	}
+	reply, err := s.ask(ctx, command, MatchCommandResults(command))
 	if err != nil {
-		return nil, &CallError{Type: string(command.Type), Outcome: transport.Sent, Err: err}
+		return nil, err
+	}
+	return &CommandCall{command, reply}, nil
+}
+
+// Wait is the second half: it waits for the results, until ctx ends, which
+// alone bounds it. Then the command is given up, as by SendCommand. It is called
+// once.
+func (c *CommandCall) Wait(ctx context.Context) ([]messages.Result, error) {
+	defer c.reply.Release()
+	m, err := c.reply.Wait(ctx)
+	if err != nil {
+		return nil, &CallError{Type: string(c.command.Type), Outcome: c.reply.outcome(err), Err: err}
+	}
+	results, err := fitResults(c.command.Actions, m.ActionResults)
+	if err != nil {
+		return nil, &CallError{Type: string(c.command.Type), Outcome: transport.Sent, Err: err}
 	}
 	return results, nil
 }

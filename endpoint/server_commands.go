@@ -1,0 +1,215 @@
+package endpoint
+
+import (
+	"context"
+	"errors"
+	"slices"
+	"sync"
+	"time"
+
+	"github.com/aip-go/aip/messages"
+	"github.com/aip-go/aip/protocol"
+	"github.com/aip-go/aip/transport"
+)
+
+// maxUnderway is how many commands a device may have that reads on while it
+// works: one that it works on, and the next ones, so that it is never idle for
+// the time that a message takes to and fro. It is far below what devices queue
+// (maxQueuedCommands).
+const maxUnderway = 3
+
+// commandQueue are the commands of the tasks that one device runs: they are sent
+// in order, and the device has a few of them at a time. The zero value lets it
+// have one.
+type commandQueue struct {
+	mu      sync.Mutex
+	limit   int              // of sent; 0 means 1
+	waiting []*queuedCommand // to be sent, in order
+	sending bool             // the last of sent is not sent yet
+	// sent are those that the device may have, in order. It answers them in
+	// that order, but for those that it does not answer.
+	sent []*queuedCommand
+	// awaited is how many of sent somebody waits for.
+	awaited int
+}
+
+// queuedCommand is a command of a commandQueue.
+type queuedCommand struct {
+	id      string        // response_id
+	timeout time.Duration // what the device has for it,
+	expire  func()        // and what is called after that
+	turn    chan struct{} // closed when it is to be sent
+	// Guarded by the queue's lock:
+	clock   *time.Timer // of timeout; nil before those sent before have ended
+	givenUp bool        // nobody waits for it, but the device may have it
+}
+
+// ending is how the wait for a command ends.
+type ending uint8
+
+const (
+	notSent  ending = iota
+	answered        // or no answer is due
+	givenUp
+)
+
+// widen lets the device have that many commands at a time.
+func (q *commandQueue) widen(limit int) {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	q.limit = limit
+	q.advance()
+}
+
+// enter waits until it is the turn of c to be sent. The caller has to call end,
+// also after an error.
+func (q *commandQueue) enter(ctx context.Context, c *queuedCommand) error {
+	q.mu.Lock()
+	q.waiting = append(q.waiting, c)
+	q.advance()
+	q.mu.Unlock()
+	select {
+	case <-c.turn:
+		return nil
+	case <-ctx.Done():
+		return context.Cause(ctx)
+	}
+}
+
+// departed notes that the command whose turn it was is sent: it is that of the
+// next one.
+func (q *commandQueue) departed() {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	q.sending = false
+	q.advance()
+}
+
+// end notes that nobody waits for c any more.
+func (q *commandQueue) end(c *queuedCommand, how ending) {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	defer q.advance()
+	if i := slices.Index(q.waiting, c); i >= 0 {
+		q.waiting = slices.Delete(q.waiting, i, i+1)
+		return
+	}
+	if c == q.sent[len(q.sent)-1] {
+		q.sending = false
+	}
+	if c.clock != nil {
+		c.clock.Stop()
+	}
+	q.awaited--
+	switch how {
+	case notSent:
+		q.sent = slices.DeleteFunc(q.sent, func(other *queuedCommand) bool { return other == c })
+	case answered:
+		q.passed(c)
+	case givenUp:
+		c.givenUp = true
+	}
+}
+
+// answered notes that the answer to a command has come that was given up.
+func (q *commandQueue) answered(id string) {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	if i := slices.IndexFunc(q.sent, func(c *queuedCommand) bool { return c.givenUp && c.id == id }); i >= 0 {
+		q.passed(q.sent[i])
+		q.advance()
+	}
+}
+
+// passed takes out c, which the device is done with, and so it is with those
+// before that were given up. The queue is locked.
+func (q *commandQueue) passed(c *queuedCommand) {
+	before := true
+	q.sent = slices.DeleteFunc(q.sent, func(other *queuedCommand) bool {
+		if other == c {
+			before = false
+			return true
+		}
+		return before && other.givenUp
+	})
+}
+
+// advance gives the next command its turn, if the device may have one more, and
+// starts the clock of the first one. Those that were given up are counted, so
+// that a device is not sent ever more of them; but as long as nobody waits for
+// one that the device has, it may have a further one. The queue is locked.
+func (q *commandQueue) advance() {
+	limit := max(q.limit, 1)
+	if len(q.waiting) > 0 && !q.sending && (len(q.sent) < limit || q.awaited == 0) {
+		if len(q.sent) == limit { // It may never answer the oldest.
+			q.sent = slices.Delete(q.sent, 0, 1)
+		}
+		next := q.waiting[0]
+		q.waiting = slices.Delete(q.waiting, 0, 1)
+		q.sent = append(q.sent, next)
+		q.sending = true
+		q.awaited++
+		close(next.turn)
+	}
+	if i := slices.IndexFunc(q.sent, func(c *queuedCommand) bool { return !c.givenUp }); i >= 0 && q.sent[i].clock == nil {
+		q.sent[i].clock = time.AfterFunc(q.sent[i].timeout, q.sent[i].expire)
+	}
+}
+
+// ask sends a command when it is its turn, which begin tells, and waits for its
+// results. When the device's time for it is over, it calls cancel, which ends
+// ctx, with ErrCommandTimeout.
+func (c *client) ask(ctx context.Context, command *messages.ServerMessage, cancel context.CancelCauseFunc, begin Event) ([]messages.Result, error) {
+	q := &queuedCommand{
+		id:      command.ResponseID,
+		timeout: c.server.options.CommandTimeout,
+		expire:  func() { cancel(ErrCommandTimeout) },
+		turn:    make(chan struct{}),
+	}
+	how := notSent
+	defer func() {
+		if how != givenUp {
+			c.unanswered.settle(command.ResponseID)
+		}
+		c.commands.end(q, how)
+	}()
+	if err := c.commands.enter(ctx, q); err != nil {
+		return nil, err
+	}
+	if err := c.ready(ctx); err != nil {
+		return nil, err
+	}
+	c.server.events.observe(c.event(begin))
+	results, err := c.exchange(kept(ctx), command)
+	how = endingOf(ctx, err)
+	return results, err
+}
+
+// exchange sends a command whose turn it is, and waits for its results.
+func (c *client) exchange(ctx context.Context, command *messages.ServerMessage) ([]messages.Result, error) {
+	call, err := protocol.StartCommand(ctx, c.proto, command)
+	if err != nil {
+		return nil, err
+	}
+	c.commands.departed()
+	return call.Wait(ctx)
+}
+
+// endingOf returns what an error of exchange means.
+func endingOf(ctx context.Context, err error) ending {
+	var failed *protocol.CallError
+	switch {
+	case errors.As(err, &failed) && failed.Outcome == transport.NotSent:
+		return notSent
+	case err != nil && ctx.Err() != nil:
+		return givenUp
+	default:
+		return answered
+	}
+}
+
+// answered notes that the answer to a command has come for which nobody waits.
+func (c *client) answered(id string) {
+	c.unanswered.settle(id)
+	c.commands.answered(id)
+}
