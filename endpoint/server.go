@@ -48,8 +48,9 @@ type ServerOptions struct {
 	// RegistrationTimeout is how long a connection may take to register; zero
 	// means 10 seconds, negative means no bound.
 	RegistrationTimeout time.Duration
-	// CommandTimeout is how long a device may take to answer one COMMAND; zero
-	// means 10 minutes, negative means no bound.
+	// CommandTimeout is how long a device may take to answer one COMMAND once
+	// those that were sent before have ended; zero means 10 minutes, negative
+	// means no bound.
 	CommandTimeout time.Duration
 	// SendTimeout is how long a client may take to read a message; its
 	// connection is then given up, and its session if it has one: also if it is

@@ -116,8 +116,8 @@ func TestMaxTasks(t *testing.T) {
 	})
 }
 
-// TestOneCommandAtATime: a device gets the next command when it has answered
-// the one before, whichever tasks they are of (spec 9.3.5).
+// TestOneCommandAtATime: a device without a session gets the next command when
+// it has answered the one before, whichever tasks they are of (spec 9.3.5).
 func TestOneCommandAtATime(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		_, device, constellation := trio(t, &ServerOptions{Handler: func(ctx context.Context, task *Task) (any, error) {

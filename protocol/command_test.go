@@ -120,6 +120,58 @@ func TestCommandMismatch(t *testing.T) {
 	}
 }
 
+// TestStartCommand: commands are sent in the order in which they are started,
+// before any of them is answered, and only the context of Wait bounds the wait.
+func TestStartCommand(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		c, s := flowPair(t, messages.Device)
+		commands := make(chan *messages.ServerMessage, 3)
+		c.Handle(messages.ServerCommand, func(_ context.Context, m *messages.ServerMessage) error {
+			commands <- m
+			return nil
+		})
+		starting, cancel := context.WithCancel(context.Background())
+		var calls []*CommandCall
+		for i := range 3 {
+			command := twoCommands()
+			command.ResponseID = fmt.Sprint(i)
+			call, err := StartCommand(starting, s, command)
+			must(t, err)
+			calls = append(calls, call)
+		}
+		cancel()
+		<-time.After(2 * CommandTimeout)
+		for i := range 3 {
+			m := <-commands
+			if m.ResponseID != fmt.Sprint(i) {
+				t.Errorf("command %d is %s", i, m.ResponseID)
+			}
+			if i != 1 {
+				must(t, NewCommandAnswer(c, m).Send(context.Background(), []messages.Result{result("1", "a"), result("2", m.ResponseID)}))
+			}
+		}
+		for _, i := range []int{2, 0} {
+			results, err := calls[i].Wait(context.Background())
+			must(t, err)
+			if len(results) != 2 || results[1].Result.String() != fmt.Sprintf("%q", fmt.Sprint(i)) {
+				t.Errorf("the results of command %d are %v", i, results)
+			}
+		}
+		limited, cancel := context.WithTimeout(context.Background(), time.Second)
+		defer cancel()
+		var failed *CallError
+		if _, err := calls[1].Wait(limited); !errors.Is(err, context.DeadlineExceeded) || !errors.As(err, &failed) || failed.Outcome != transport.Sent {
+			t.Errorf("Wait returned %v", err)
+		}
+		if n := s.calls.waiting(); n != 0 {
+			t.Errorf("%d calls are left", n)
+		}
+		if _, err := StartCommand(context.Background(), s, messages.NewCommand(messages.CommandRequest{})); !errors.Is(err, messages.ErrInvalid) {
+			t.Errorf("StartCommand returned %v", err)
+		}
+	})
+}
+
 func TestCommandTimeout(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		c, s := flowPair(t, messages.Device)

@@ -35,7 +35,7 @@ var wholeGroup = report.Group{
 	Name: "whole", Title: "The whole stack, beside Python", Baseline: pythonName,
 	About: "The server in one process, the clients in another, both in Go or both in Python. Those in Python (internal/bench/python) are on the libraries of the protocol's reference, websockets and pydantic, whose models check and write each message, and do what the reference does with it, without its pauses and its logs. Messages are compressed there, as with the reference, which leaves websockets to its defaults, but for the second row; ours are not. " +
 		"*aip endpoint* is an endpoint.Server, and an endpoint.Device and an endpoint.Constellation for tasks. " +
-		"A task is asked for by a constellation, accepted, has the device run one command and then another one, and ends: six messages for the commands and the task's beginning, and the end for both. A device runs one command at a time. Turns last twice as long.",
+		"A task is asked for by a constellation, accepted, has the device run one command and then another one, and ends: six messages for the commands and the task's beginning, and the end for both. A device runs one command at a time; *aip endpoint*'s has the next ones of other tasks by then. Turns last twice as long.",
 }
 
 // wholeScenarios measures what is in Python only if there is p.
