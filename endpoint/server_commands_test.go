@@ -527,3 +527,34 @@ func TestCommandsAtOnce(t *testing.T) {
 		checkCommands(t, w.server)
 	})
 }
+
+// TestCommandsAreSentInOrder: it is nobody's turn while one is being sent.
+func TestCommandsAreSentInOrder(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var q commandQueue
+		q.widen(maxUnderway)
+		turns := make(chan string, 2)
+		for _, id := range []string{"a", "b"} {
+			go func() {
+				c := &queuedCommand{id: id, timeout: time.Hour, expire: func() {}, turn: make(chan struct{})}
+				if err := q.enter(context.Background(), c); err != nil {
+					t.Error(err)
+				}
+				turns <- id
+				<-time.After(time.Second) // It is being sent.
+				q.departed()
+				q.end(c, answered)
+			}()
+			synctest.Wait()
+		}
+		if first := <-turns; first != "a" || len(turns) != 0 {
+			t.Errorf("the turn is that of %s, and of %d more", first, len(turns))
+		}
+		<-time.After(time.Second)
+		synctest.Wait()
+		if len(turns) != 1 {
+			t.Error("it was nobody's turn")
+		}
+		<-time.After(time.Hour)
+	})
+}
