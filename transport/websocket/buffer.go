@@ -17,13 +17,20 @@ const (
 	// bufferSize holds the largest fragment and control frames beside it.
 	bufferSize = maxFragment + 4<<10
 	// maxPooled is the largest buffer that is kept for others.
-	maxPooled = 4 * bufferSize
+	maxPooled = maxFastFragment + bufferSize
 )
 
 var buffers = sync.Pool{New: func() any { return &buffer{b: make([]byte, 0, bufferSize)} }}
 
 // getBuffer returns an empty buffer.
 func getBuffer() *buffer { return buffers.Get().(*buffer) }
+
+// grow makes room for n bytes more, and little beyond that.
+func (b *buffer) grow(n int) {
+	if size := len(b.b) + n; size > cap(b.b) {
+		b.b = append(make([]byte, 0, size+bufferSize-maxFragment), b.b...)
+	}
+}
 
 // free gives the buffer back.
 func (b *buffer) free() {

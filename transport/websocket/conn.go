@@ -33,7 +33,8 @@ type conn struct {
 	watch   *watchdog.Watchdog // over the writes
 	frames  *frameReader       // nil where the engine reads the messages
 
-	usual int64 // bytes of the latest large message, 0 if it was very large; the reader's
+	fragments fragments // of whoever has the turn to write
+	usual     int64     // bytes of the latest large message, 0 if it was very large; the reader's
 
 	inbox   inbox
 	outbox  outbox

@@ -29,20 +29,20 @@ type entry struct {
 	continues bool // a piece of the first of the frames was taken
 }
 
-// pieceSize returns the size of the next piece.
-func (e *entry) pieceSize() int {
+// pieceSize returns the size of the next piece of at most that size.
+func (e *entry) pieceSize(most int) int {
 	e.mu.Lock()
 	defer e.mu.Unlock()
-	return min(len(e.frames[0].Data), maxFragment)
+	return min(len(e.frames[0].Data), most)
 }
 
-// writePiece writes the next piece as a frame and returns how many bytes are to
-// be flushed for it.
-func (e *entry) writePiece(g *gate) (unflushed int, err error) {
+// writePiece writes the next piece of at most that size as a frame and returns
+// how many bytes are to be flushed for it.
+func (e *entry) writePiece(g *gate, most int) (unflushed int, err error) {
 	e.mu.Lock()
 	defer e.mu.Unlock()
 	f := e.frames[0]
-	n := min(len(f.Data), maxFragment)
+	n := min(len(f.Data), most)
 	last := n == len(f.Data)
 	first, p := firstByte(f.Kind, e.continues, last), f.Data[:n]
 	hinted := !e.continues && len(f.Data) > maxBase

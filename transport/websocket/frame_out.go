@@ -77,6 +77,9 @@ func (g *gate) writeFrame(first byte, payload []byte) {
 
 // add adds a frame of data to the buffer. The gate is locked and open.
 func (g *gate) add(first byte, payload []byte) {
+	if len(payload) > maxFragment {
+		g.buffer.grow(len(payload) + maxHeader)
+	}
 	if len(g.buffer.b) == g.whole {
 		g.buffer.b = appendFrame(g.buffer.b, g.client, first, payload)
 		g.whole = len(g.buffer.b)

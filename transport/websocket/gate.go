@@ -11,14 +11,9 @@ import (
 	"github.com/aip-go/aip/transport"
 )
 
-const (
-	// maxFragment is the most of a message that goes into one frame, so that
-	// pings and pongs never wait long for their turn.
-	maxFragment = 64 << 10
-	// maxControl is how many bytes may wait before pongs are no longer added: a
-	// peer that pings and does not read gets no more of them.
-	maxControl = 4 * maxFragment
-)
+// maxControl is how many bytes may wait before pongs are no longer added: a peer
+// that pings and does not read gets no more of them.
+const maxControl = 4 * maxFragment
 
 // errCloseSent is a message that comes after the close frame.
 var errCloseSent = errors.New("websocket: a close frame was sent before")

@@ -5,8 +5,8 @@ import (
 	"net"
 )
 
-// maxWrite is the most that is written to the network at once. It must not cut
-// a frame of maxFragment.
+// maxWrite is the most that is written to the network at once, within
+// WriteTimeout, of what is collected. It must not cut a frame of maxFragment.
 const maxWrite = 2 * maxFragment
 
 // flush writes all frames to the network that are whole when its turn comes. It

@@ -88,7 +88,7 @@ func TestHintLeavesWithFragment(t *testing.T) {
 		answer := frame(pong, client, []byte("ping"))
 		write(t, g, answer[:3])
 		e := &entry{alone: true, frames: []transport.Frame{{Kind: transport.Binary, Data: make([]byte, maxBase+1)}}}
-		unflushed, err := e.writePiece(g)
+		unflushed, err := e.writePiece(g, maxFragment)
 		if err != nil || writes != 0 {
 			t.Fatalf("writePiece: %v, %d writes", err, writes)
 		}
@@ -119,7 +119,7 @@ func TestHintLeavesWithFragment(t *testing.T) {
 		wait()
 		before := len(w.bytes())
 		e = &entry{frames: []transport.Frame{{Kind: transport.Binary, Data: make([]byte, maxBase+1)}}}
-		if _, err := e.writePiece(g); err != nil {
+		if _, err := e.writePiece(g, maxFragment); err != nil {
 			t.Errorf("writePiece: %v", err)
 		}
 		if err := g.flush(); err != errCloseSent || len(w.bytes()) != before {

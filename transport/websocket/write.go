@@ -1,6 +1,8 @@
 package websocket
 
 import (
+	"time"
+
 	"github.com/aip-go/aip/transport"
 )
 
@@ -21,15 +23,19 @@ func (c *conn) writeFrames(batch *entry) error {
 	unflushed := 0 // bytes
 	for e := batch; e != nil; e = e.next {
 		for len(e.frames) > 0 {
-			if unflushed > 0 && unflushed+e.pieceSize() > maxFragment {
-				if err := c.gate.flush(); err != nil {
+			if unflushed > 0 && unflushed+e.pieceSize(c.fragments.size()) > maxFragment {
+				if err := c.flushPieces(unflushed); err != nil {
 					return err
 				}
 				unflushed = 0
 			}
-			n, err := e.writePiece(c.gate)
+			most, began := c.fragments.size(), time.Now()
+			n, err := e.writePiece(c.gate, most)
 			if err != nil {
 				return err
+			}
+			if n == 0 { // It is on its way already.
+				c.fragments.wrote(most, time.Since(began))
 			}
 			unflushed += n
 		}
@@ -37,7 +43,15 @@ func (c *conn) writeFrames(batch *entry) error {
 	if unflushed == 0 {
 		return nil // Another flush could only find that the connection has ended since.
 	}
-	return c.gate.flush()
+	return c.flushPieces(unflushed)
+}
+
+// flushPieces writes pieces of that size to the network.
+func (c *conn) flushPieces(size int) error {
+	began := time.Now()
+	err := c.gate.flush()
+	c.fragments.wrote(size, time.Since(began))
+	return err
 }
 
 // writeByEngine has the engine send a batch.
