@@ -30,16 +30,18 @@ func newPace(l *Limits, expel func(cause error)) *pace {
 	}
 }
 
-// book takes note of a message and returns how long it has to wait, or that the
-// client is to be disconnected.
-func (p *pace) book(size int) (time.Duration, error) {
+// book takes note of a frame that counts as so many messages, and returns how long
+// it has to wait, or that the client is to be disconnected.
+func (p *pace) book(messages, size int) (time.Duration, error) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	p.seen++
 	now := time.Now()
-	wait := max(p.messages.take(1, now), p.bytes.take(float64(size), now))
+	wait := max(p.messages.take(float64(messages), now), p.bytes.take(float64(size), now))
 	if wait <= 0 {
-		p.delayed = 0
+		if messages > 0 {
+			p.delayed = 0
+		}
 		return 0, nil
 	}
 	if p.delayed += wait; p.delayed > p.maxDelay {
@@ -48,13 +50,13 @@ func (p *pace) book(size int) (time.Duration, error) {
 	return wait, nil
 }
 
-// keep waits until a message that was received over t may be handled. A client
-// that has sent too much is disconnected, and its message lost.
-func (p *pace) keep(ctx context.Context, t transport.Transport, size int) error {
+// keep waits until a frame that was received over t may be handled. A client
+// that has sent too much is disconnected, and its frame lost.
+func (p *pace) keep(ctx context.Context, t transport.Transport, messages, size int) error {
 	if p == nil {
 		return nil
 	}
-	wait, err := p.book(size)
+	wait, err := p.book(messages, size)
 	if err != nil {
 		p.expel(err)
 		_ = t.WaitClosed(ctx) // Whoever serves the client closes it, and says why.

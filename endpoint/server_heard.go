@@ -2,6 +2,7 @@ package endpoint
 
 import (
 	"context"
+	"errors"
 	"sync/atomic"
 
 	"github.com/aip-go/aip/resilience"
@@ -18,6 +19,9 @@ type heard struct {
 	// observed is closed when the events say that a session goes on with this
 	// connection: its end comes after that. Nil on the first one of a client.
 	observed chan struct{}
+	// announced: the latest message was a text, which data may follow. It belongs
+	// to whoever receives.
+	announced bool
 }
 
 // heardFrames is heard for a transport with frames.
@@ -50,13 +54,21 @@ func (h *heard) WaitClosed(ctx context.Context) error {
 	return h.Transport.WaitClosed(ctx)
 }
 
-// Receive hears a text message.
+// Receive hears a message, also of the kind that it returns as an error.
 func (h *heard) Receive(ctx context.Context) ([]byte, error) {
 	data, err := h.Transport.Receive(ctx)
-	if err = h.note(ctx, len(data), err); err != nil {
-		return nil, err
+	var other *transport.FrameTypeError
+	switch {
+	case err == nil:
+		if err := h.note(ctx, transport.Text, len(data)); err != nil {
+			return nil, err
+		}
+	case errors.As(err, &other):
+		if err := h.note(ctx, other.Got, len(other.Data)); err != nil {
+			return nil, err
+		}
 	}
-	return data, nil
+	return data, err
 }
 
 // SendFrames sends frames.
@@ -67,20 +79,25 @@ func (h *heardFrames) SendFrames(ctx context.Context, frames ...transport.Frame)
 // ReceiveFrame hears a message of either kind.
 func (h *heardFrames) ReceiveFrame(ctx context.Context) (transport.Frame, error) {
 	frame, err := h.frames.ReceiveFrame(ctx)
-	if err = h.note(ctx, len(frame.Data), err); err != nil {
+	if err == nil {
+		err = h.note(ctx, frame.Kind, len(frame.Data))
+	}
+	if err != nil {
 		return transport.Frame{}, err
 	}
 	return frame, nil
 }
 
-// note takes a receive without an error for a sign of life, and holds it back if
-// there are too many.
-func (h *heard) note(ctx context.Context, size int, err error) error {
-	if err != nil {
-		return err
-	}
+// note takes what was received for a sign of life, and holds it back if there is
+// too much. The two frames of a binary message count as one message.
+func (h *heard) note(ctx context.Context, kind transport.Kind, size int) error {
 	if peer := h.peer.Load(); peer != nil {
 		peer.Alive()
 	}
-	return h.pace.Load().keep(ctx, h.Transport, size)
+	messages := 1
+	if kind == transport.Binary && h.announced {
+		messages = 0
+	}
+	h.announced = kind == transport.Text
+	return h.pace.Load().keep(ctx, h.Transport, messages, size)
 }

@@ -41,11 +41,11 @@ func TestSendBinaryThatWasNotSent(t *testing.T) {
 	if len(seen) != 3 {
 		t.Errorf("the extension saw %v", seen)
 	}
-	if backlog := server.Transport().(*transport.Memory).Backlog(); backlog.ReceiveMessages != 0 {
+	if backlog := server.Transport().(*lending).Memory.Backlog(); backlog.ReceiveMessages != 0 {
 		t.Errorf("something was sent: %+v", backlog)
 	}
 	must(t, client.SendBinary(ctx, []byte("x"), nil))
-	if backlog := server.Transport().(*transport.Memory).Backlog(); backlog.ReceiveMessages != 2 {
+	if backlog := server.Transport().(*lending).Memory.Backlog(); backlog.ReceiveMessages != 2 {
 		t.Errorf("nothing was sent: %+v", backlog)
 	}
 }

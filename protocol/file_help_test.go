@@ -13,7 +13,8 @@ import (
 )
 
 // filePair returns both ends of a connection in memory, and the transport of
-// the client for tests that play the reference.
+// the client for tests that play the reference. That of the server lends its
+// messages.
 func filePair(t testing.TB) (*Client, *Server, *transport.Memory) {
 	t.Helper()
 	near, far := transport.NewPair(nil)
@@ -21,7 +22,7 @@ func filePair(t testing.TB) (*Client, *Server, *transport.Memory) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	server, err := NewServer(far, nil)
+	server, err := NewServer(&lending{Memory: far}, nil)
 	if err != nil {
 		t.Fatal(err)
 	}

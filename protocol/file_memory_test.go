@@ -42,9 +42,10 @@ func transferEndless(t testing.TB, client *Client, server *Server, dir string, s
 	}
 }
 
-// A large file passes through little memory. Both sides and the queue between
-// them hold a few chunks of 1 MiB; the collector may let a multiple of that
-// stand for a while, but nothing near the 100 MiB of the file.
+// A large file passes through little memory, also when each chunk is copied on its
+// way: the queue between both sides holds 1 MiB of them, and the collector may let
+// a multiple of that stand for a while, but nothing near the 100 MiB of the file.
+// TestFileGarbage is about transports that copy nothing.
 func TestFileMemory(t *testing.T) {
 	const size, limit = 100 << 20, 40 << 20
 	client, server, _ := filePair(t)

@@ -11,8 +11,9 @@ import (
 
 // The defaults of file transfers.
 const (
-	// DefaultChunkSize is the length of a chunk in bytes.
-	DefaultChunkSize = 1 << 20
+	// DefaultChunkSize is the length of a chunk in bytes. The reference's is 1
+	// MiB; the size is the sender's choice, and both sides hold whole chunks.
+	DefaultChunkSize = 128 << 10
 	// DefaultMaxFileSize is the largest file that is received, in bytes.
 	DefaultMaxFileSize = 1 << 30
 	// DefaultMaxChunkSize is the largest chunk that is received, in bytes.
@@ -124,8 +125,10 @@ const (
 // SendFileOptions configures the sending of a file. Nil and zero values mean
 // the defaults. Functions are called by the goroutine that sends.
 type SendFileOptions struct {
-	// ChunkSize is the length of every chunk but the last, in bytes. It has to
-	// be within the transport's and the receiver's limits.
+	// ChunkSize is the length of every chunk but the last, in bytes; zero means
+	// [DefaultChunkSize]. It has to be within the transport's and the receiver's
+	// limits. What the sender needs grows with it, and a multiple of that is what
+	// the receiver needs.
 	ChunkSize int64
 	// Checksums says which checksums are sent.
 	Checksums Checksums

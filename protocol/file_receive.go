@@ -5,13 +5,13 @@ import (
 	"errors"
 	"fmt"
 	"slices"
-	"time"
 )
 
 // ReceiveFile waits for a file and receives it into the directory dir, which
 // must exist. It reads from the connection like Receive; while Run reads, it
-// is [ErrReading] (see [AIPProtocol.HandleFiles]). Memory use is that of one
-// chunk.
+// is [ErrReading] (see [AIPProtocol.HandleFiles]). It holds one chunk at a time.
+// A transport that is itself a [transport.Lender] lends the chunks, and uses their
+// memory again, unless there is middleware for the metadata of binary messages.
 //
 // The file gets its name when all of it has come and has been verified: the
 // size and the number of the chunks, their order, and the checksums, if the
@@ -35,8 +35,10 @@ func (p *AIPProtocol[Out, In]) ReceiveFile(ctx context.Context, dir string, opts
 		return nil, r.fail(StageStart, err, false)
 	}
 	defer p.endReading()
-	aside := aside[In]{}
-	defer func() { aside.putBack(p.putBack) }()
+	f := &fileReading[Out, In]{p: p, r: r, ctx: ctx, stall: stall{parent: ctx, limit: r.opts.StallTimeout}}
+	f.borrowing = borrowing{wants: f.wantsChunk, use: f.useChunk}
+	defer f.stall.close()
+	defer func() { f.aside.putBack(p.putBack) }()
 	defer func() {
 		if r.phase != phaseOver { // one of the user's functions panicked
 			p.units.skip()
@@ -44,38 +46,43 @@ func (p *AIPProtocol[Out, In]) ReceiveFile(ctx context.Context, dir string, opts
 		}
 	}()
 	for {
-		result, err := p.receiveUnit(ctx, r, &aside)
+		result, err := f.receiveUnit()
 		if err != nil || result != nil {
 			return result, err
 		}
 	}
 }
 
+// fileReading is one call of ReceiveFile.
+type fileReading[Out, In Message] struct {
+	p     *AIPProtocol[Out, In]
+	r     *fileReceiver
+	ctx   context.Context
+	stall stall
+	aside aside[In]
+	borrowing
+	err error // what came of the latest useChunk
+}
+
 // receiveUnit takes in what arrives next.
-func (p *AIPProtocol[Out, In]) receiveUnit(ctx context.Context, r *fileReceiver, aside *aside[In]) (*FileResult, error) {
+func (f *fileReading[Out, In]) receiveUnit() (*FileResult, error) {
+	p, r := f.p, f.r
 	stage, began := StageStart, r.phase != phaseStart
-	wait := ctx
 	if began {
 		stage = StageChunk
-		var cancel context.CancelFunc
-		wait, cancel = withStall(ctx, r.opts.StallTimeout)
-		defer cancel()
 	}
-	err := ctx.Err()
-	var in inbound[In]
-	if err == nil {
-		in, err = p.pull(wait)
-	}
-	if interruptionOf(err) != nil {
+	in, err := f.next()
+	switch {
+	case f.used:
+		return nil, f.err
+	case interruptionOf(err) != nil:
 		return nil, r.fail(stage, err, true)
-	}
-	if err != nil {
+	case err != nil:
 		if began {
 			p.units.skip()
 		}
-		return nil, r.fail(stage, stalled(ctx, wait, err), true)
-	}
-	if in.err != nil && (!began || isBrokenUnit(in.err)) {
+		return nil, r.fail(stage, err, true)
+	case in.err != nil && (!began || isBrokenUnit(in.err)):
 		if began {
 			p.units.skip()
 		}
@@ -85,7 +92,7 @@ func (p *AIPProtocol[Out, In]) receiveUnit(ctx context.Context, r *fileReceiver,
 		return nil, nil
 	}
 	if in.unit != nil {
-		result, err := p.receiveFrame(ctx, r, in)
+		result, err := f.receiveFrame(in)
 		if !errors.Is(err, errNotTransfer) {
 			return result, err
 		}
@@ -94,15 +101,46 @@ func (p *AIPProtocol[Out, In]) receiveUnit(ctx context.Context, r *fileReceiver,
 		p.putBack(in)
 		return nil, r.fail(stage, fmt.Errorf("%w: %s where a file is due", ErrOrder, nameOf(in)), false)
 	}
-	if err := aside.add(in); err != nil {
+	if err := f.aside.add(in); err != nil {
 		p.units.skip()
 		return nil, r.fail(stage, err, false)
 	}
 	return nil, nil
 }
 
+// next waits for what arrives next, once the file has begun not for ever.
+func (f *fileReading[Out, In]) next() (inbound[In], error) {
+	f.used = false
+	if err := f.ctx.Err(); err != nil {
+		return inbound[In]{}, err
+	}
+	if f.r.phase == phaseStart {
+		return f.p.pullFor(f.ctx, &f.borrowing)
+	}
+	in, err := f.p.pullFor(f.stall.begin(), &f.borrowing)
+	return in, f.stall.end(err)
+}
+
+// wantsChunk reports whether the next chunk is of the file, and no middleware has
+// to see it, which may keep it.
+func (f *fileReading[Out, In]) wantsChunk() bool {
+	return f.r.phase == phaseChunks && !f.p.screensBinary()
+}
+
+// useChunk takes in a chunk.
+func (f *fileReading[Out, In]) useChunk(c chunkInfo, data []byte) {
+	if _, f.err = f.r.feedChunk(c, data); f.err != nil {
+		f.p.units.skip()
+	}
+}
+
 // receiveFrame takes in a unit.
-func (p *AIPProtocol[Out, In]) receiveFrame(ctx context.Context, r *fileReceiver, in inbound[In]) (*FileResult, error) {
+func (f *fileReading[Out, In]) receiveFrame(in inbound[In]) (*FileResult, error) {
+	p, r := f.p, f.r
+	if in.unit.chunk.known && f.wantsChunk() {
+		f.useChunk(in.unit.chunk, in.unit.data)
+		return nil, f.err
+	}
 	o, err := decodeMetadata(in.unit.text)
 	if err != nil {
 		p.units.skip()
@@ -116,13 +154,13 @@ func (p *AIPProtocol[Out, In]) receiveFrame(ctx context.Context, r *fileReceiver
 	if another {
 		p.putBack(in)
 	}
-	if o, err = p.unitMetadata(ctx, in.unit); err != nil {
+	if o, err = p.unitMetadata(f.ctx, in.unit); err != nil {
 		p.units.skip()
 		return nil, r.fail(StageChunk, err, false)
 	}
 	step, err := r.feed(in.unit.kind, o, in.unit.data)
 	if err == nil && step.reply != nil {
-		if err = p.SendRaw(ctx, appendMetadata(nil, step.reply)); err != nil {
+		if err = p.SendRaw(f.ctx, appendMetadata(nil, step.reply)); err != nil {
 			err = r.fail(StageResume, err, true)
 		}
 	}
@@ -135,19 +173,6 @@ func (p *AIPProtocol[Out, In]) receiveFrame(ctx context.Context, r *fileReceiver
 // isBrokenUnit reports whether err is about half a binary message.
 func isBrokenUnit(err *MessageError) bool {
 	return errors.Is(err, errUnannounced) || errors.Is(err, errNoData)
-}
-
-// withStall returns a context that also ends after limit.
-func withStall(ctx context.Context, limit time.Duration) (context.Context, context.CancelFunc) {
-	return context.WithTimeoutCause(ctx, limit, fmt.Errorf("%w: nothing moved for %v", ErrStalled, limit))
-}
-
-// stalled returns the error of a wait that either context may have ended.
-func stalled(ctx, wait context.Context, err error) error {
-	if ctx.Err() == nil && wait.Err() != nil && errors.Is(err, wait.Err()) {
-		return context.Cause(wait)
-	}
-	return err
 }
 
 const (

@@ -74,6 +74,15 @@ func newFileReceiver(dir string, opts *ReceiveFileOptions) (*fileReceiver, error
 // it does not keep. The error is a *TransferError. It ends the transfer,
 // unless it matches errNotTransfer, which leaves everything as it was.
 func (r *fileReceiver) feed(kind unitKind, o messages.Object, data []byte) (fileStep, error) {
+	return r.feedFrame(frameOf(kind, o), o, chunkInfo{}, data)
+}
+
+// feedChunk is feed for a chunk whose metadata was read already.
+func (r *fileReceiver) feedChunk(c chunkInfo, data []byte) (fileStep, error) {
+	return r.feedFrame(frameChunk, nil, c, data)
+}
+
+func (r *fileReceiver) feedFrame(what frame, o messages.Object, c chunkInfo, data []byte) (fileStep, error) {
 	if r.phase == phaseOver {
 		return fileStep{}, r.wrap(StageComplete, fmt.Errorf("%w: the transfer is over", errNotTransfer))
 	}
@@ -81,7 +90,6 @@ func (r *fileReceiver) feed(kind unitKind, o messages.Object, data []byte) (file
 		step  fileStep
 		err   error
 		stage = StageChunk
-		what  = frameOf(kind, o)
 	)
 	switch {
 	case what == frameForeign:
@@ -94,7 +102,7 @@ func (r *fileReceiver) feed(kind unitKind, o messages.Object, data []byte) (file
 	case what == frameStart:
 		err = fmt.Errorf("%w: another transfer begins after chunk %d of %d", ErrOrder, r.next, r.offer.TotalChunks)
 	case what == frameChunk:
-		err = r.chunk(o, data)
+		err = r.chunk(o, c, data)
 	default:
 		stage = StageComplete
 		step.result, err = r.complete(o)
@@ -176,12 +184,15 @@ func (r *fileReceiver) start(o messages.Object) (messages.Object, error) {
 	return resumeReply(r.offer.Filename, extension{ID: r.ext.ID, Offset: r.done, SHA256: r.sum256()}), nil
 }
 
-// chunk takes in a chunk.
-func (r *fileReceiver) chunk(o messages.Object, data []byte) error {
-	number, err := requireInt(o, "chunk_num")
-	if err != nil {
-		return err
+// chunk takes in a chunk, whose metadata is c or, if that is not known, in o.
+func (r *fileReceiver) chunk(o messages.Object, c chunkInfo, data []byte) error {
+	if !c.known {
+		var err error
+		if c, err = chunkOf(o); err != nil {
+			return err
+		}
 	}
+	number := c.number
 	if r.first && r.offered > 0 && number == 0 {
 		if err := r.rewind(); err != nil {
 			return &storeError{err}
@@ -195,12 +206,11 @@ func (r *fileReceiver) chunk(o messages.Object, data []byte) error {
 	}
 	r.first = false
 	due := min(r.offer.ChunkSize, r.offer.Size-r.done)
-	for _, key := range []string{"size", "chunk_size"} {
-		if size, ok, err := intField(o, key); err != nil {
-			return err
-		} else if ok && size != due {
-			return fmt.Errorf("%w: %q of chunk %d is %d, not %d", ErrSize, key, number, size, due)
-		}
+	switch {
+	case c.size >= 0 && c.size != due:
+		return fmt.Errorf("%w: %q of chunk %d is %d, not %d", ErrSize, "size", number, c.size, due)
+	case c.length >= 0 && c.length != due:
+		return fmt.Errorf("%w: %q of chunk %d is %d, not %d", ErrSize, "chunk_size", number, c.length, due)
 	}
 	if int64(len(data)) != due {
 		return fmt.Errorf("%w: chunk %d has %d bytes, not %d", ErrSize, number, len(data), due)

@@ -87,11 +87,13 @@ func (p *AIPProtocol[Out, In]) SendFileFrom(ctx context.Context, r io.Reader, na
 		}
 		return p.SendRaw(ctx, appendMetadata(nil, o))
 	}
-	s.unit = func(ctx context.Context, o messages.Object, data []byte) error {
+	var text []byte // of the latest chunk
+	s.chunk = func(ctx context.Context, number int64, data []byte) (err error) {
 		if err := during.ended(); err != nil {
 			return err
 		}
-		return p.SendBinary(ctx, data, o)
+		text, err = p.sendChunk(ctx, text[:0], number, data)
+		return err
 	}
 	s.await = func(ctx context.Context, s *fileSender, announce func() error) (extension, error) {
 		return p.awaitResume(ctx, during, s, announce)

@@ -43,14 +43,14 @@ func TestSendFileFrames(t *testing.T) {
 		{"with SHA-256", "f.txt", "abcdefg", SendFileOptions{ChunkSize: 3}, last(`, "checksum": "` + md5ABC + `", "sha256": "` + shaABC + `"`)},
 		{"without checksums", "f.txt", "abcdefg", SendFileOptions{ChunkSize: 3, Checksums: ChecksumsNone}, last("")},
 		{"empty file of no known type", "é.zzzz", "", SendFileOptions{Checksums: ChecksumsMD5}, []string{
-			`T {"type": "file_transfer_start", "filename": "\u00e9.zzzz", "size": 0, "chunk_size": 1048576, "total_chunks": 0, "mime_type": null}`,
+			`T {"type": "file_transfer_start", "filename": "\u00e9.zzzz", "size": 0, "chunk_size": 131072, "total_chunks": 0, "mime_type": null}`,
 			`T {"type": "file_transfer_complete", "filename": "\u00e9.zzzz", "total_chunks": 0, "checksum": "d41d8cd98f00b204e9800998ecf8427e"}`,
 		}},
 		{"everything said", "f", "a", SendFileOptions{
 			Checksums: ChecksumsNone, MIMEType: "x/y", SessionID: "s", Description: "d",
 			Extra: messages.Object{{Key: "mine", Value: numberValue(1)}},
 		}, []string{
-			`T {"type": "file_transfer_start", "filename": "f", "size": 1, "chunk_size": 1048576, "total_chunks": 1, "mime_type": "x/y", "session_id": "s", "description": "d", "mine": 1}`,
+			`T {"type": "file_transfer_start", "filename": "f", "size": 1, "chunk_size": 131072, "total_chunks": 1, "mime_type": "x/y", "session_id": "s", "description": "d", "mine": 1}`,
 			`T {"chunk_num": 0, "chunk_size": 1, "type": "binary_data", "size": 1, "timestamp": "…"}`,
 			`B a`,
 			`T {"type": "file_transfer_complete", "filename": "f", "total_chunks": 1}`,

@@ -26,7 +26,7 @@ type fileSender struct {
 	opts       SendFileOptions
 
 	control func(ctx context.Context, o messages.Object) error
-	unit    func(ctx context.Context, o messages.Object, data []byte) error
+	chunk   func(ctx context.Context, number int64, data []byte) error
 	// await calls announce and waits for the answer to the announcement.
 	await func(ctx context.Context, s *fileSender, announce func() error) (extension, error)
 
@@ -37,6 +37,8 @@ type fileSender struct {
 	next    int64  // chunk to send
 	done    int64  // bytes
 	resumed int64  // bytes of done that did not have to be sent
+
+	stall stall // over everything that is sent
 
 	md5, sha256 hash.Hash
 	sums        io.Writer // to both, or to those that are needed
@@ -80,20 +82,22 @@ func newFileSender(r io.Reader, name string, size int64, opts *SendFileOptions) 
 
 // send sends the file. The error is a *TransferError.
 func (s *fileSender) send(ctx context.Context) (*FileResult, error) {
+	s.stall = stall{parent: ctx, limit: s.opts.StallTimeout}
+	defer s.stall.close()
 	stage, err := StageStart, error(nil)
 	offer := s.announcement()
 	if s.opts.Resume && s.size > 0 {
 		stage = StageResume
 		err = s.sendResuming(ctx, offer)
 	} else {
-		err = s.announce(ctx, offer)
+		err = s.announce(offer)
 	}
 	if err == nil {
 		s.progress()
 		stage, err = StageChunk, s.sendChunks(ctx)
 	}
 	if err == nil {
-		stage, err = StageComplete, s.bounded(ctx, func(ctx context.Context) error { return s.control(ctx, s.completion()) })
+		stage, err = StageComplete, s.stall.end(s.control(s.stall.begin(), s.completion()))
 	}
 	if err != nil {
 		if s.begun {
@@ -126,9 +130,9 @@ func (s *fileSender) announcement() messages.Object {
 	return append(o, s.opts.Extra...)
 }
 
-func (s *fileSender) announce(ctx context.Context, offer messages.Object) error {
+func (s *fileSender) announce(offer messages.Object) error {
 	s.begun = true
-	return s.bounded(ctx, func(ctx context.Context) error { return s.control(ctx, offer) })
+	return s.stall.end(s.control(s.stall.begin(), offer))
 }
 
 // sendChunks sends the chunks from the next one on, and makes sure that the
@@ -140,18 +144,11 @@ func (s *fileSender) sendChunks(ctx context.Context) error {
 		if err := s.read(ctx, chunk); err != nil {
 			return err
 		}
-		length := int64(len(chunk))
-		err := s.bounded(ctx, func(ctx context.Context) error {
-			return s.unit(ctx, messages.Object{
-				{Key: "chunk_num", Value: numberValue(s.next)},
-				{Key: "chunk_size", Value: numberValue(length)},
-			}, chunk)
-		})
-		if err != nil {
+		if err := s.stall.end(s.chunk(s.stall.begin(), s.next, chunk)); err != nil {
 			return err
 		}
 		s.next++
-		s.done += length
+		s.done += int64(len(chunk))
 		s.progress()
 	}
 	if n, err := io.ReadFull(s.source, make([]byte, 1)); n > 0 {
@@ -210,16 +207,6 @@ func (s *fileSender) abort(ctx context.Context) {
 	_ = s.control(ctx, o) // the error that led here is the one to report
 }
 
-// bounded runs f, which sends, within the stall timeout.
-func (s *fileSender) bounded(ctx context.Context, f func(context.Context) error) error {
-	wait, cancel := withStall(ctx, s.opts.StallTimeout)
-	defer cancel()
-	if err := f(wait); err != nil {
-		return stalled(ctx, wait, err)
-	}
-	return nil
-}
-
 func (s *fileSender) progress() {
 	if s.opts.Progress != nil {
 		s.opts.Progress(FileProgress{
@@ -259,7 +246,7 @@ func (s *fileSender) sendResuming(ctx context.Context, offer messages.Object) er
 	}
 	s.id = messages.NewID()
 	offer.Set(FileExtension, extension{ID: s.id, SHA256: s.whole, Resume: true}.value())
-	answer, err := s.await(ctx, s, func() error { return s.announce(ctx, offer) })
+	answer, err := s.await(ctx, s, func() error { return s.announce(offer) })
 	if err != nil {
 		return err
 	}

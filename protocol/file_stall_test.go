@@ -2,6 +2,7 @@ package protocol
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"testing"
 	"testing/synctest"
@@ -42,4 +43,41 @@ func TestSlowHandlerIsNoStall(t *testing.T) {
 			}
 		})
 	}
+}
+
+// Protects: the bound on each wait of a transfer: it is for that wait alone, and
+// what was done in time is done, however late that is noticed.
+func TestStallIsForOneWait(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		ctx, cancel := context.WithCancel(context.Background())
+		s := stall{parent: ctx, limit: time.Minute}
+		for range 3 {
+			s.begin()
+			time.Sleep(59 * time.Second)
+			if err := s.end(nil); err != nil {
+				t.Errorf("in time: %v", err)
+			}
+			time.Sleep(time.Hour)
+		}
+		wait := s.begin()
+		<-wait.Done()
+		if err := s.end(wait.Err()); !errors.Is(err, ErrStalled) {
+			t.Errorf("too late: %v", err)
+		}
+		wait = s.begin()
+		if wait.Err() != nil {
+			t.Error("the next wait has ended before it began")
+		}
+		time.Sleep(2 * time.Minute)
+		if err := s.end(nil); err != nil {
+			t.Errorf("done all the same: %v", err)
+		}
+		wait = s.begin()
+		cancel()
+		if err := s.end(wait.Err()); !errors.Is(err, context.Canceled) || errors.Is(err, ErrStalled) {
+			t.Errorf("given up: %v", err)
+		}
+		s.close()
+		s.close()
+	})
 }

@@ -18,8 +18,15 @@ type frameUnit struct {
 	kind unitKind
 	// text is the text frame: a JSON object. The unit owns it.
 	text []byte
+	// chunk is what text says, if that was easily read.
+	chunk chunkInfo
 	// data is the binary frame of a unitBinary; else nil. The unit owns it.
 	data []byte
+}
+
+// unitInfo describes a unitBinary.
+func unitInfo(text, data []byte) MessageInfo {
+	return MessageInfo{Type: messages.BinaryDataType, Size: len(text) + len(data), Data: text}
 }
 
 // unitKind says what a frameUnit is.
@@ -59,10 +66,15 @@ type inbound[In Message] struct {
 // Nothing is lost when ctx ends, not even between the two frames of a binary
 // message. The caller must be between beginReading and endReading.
 func (p *AIPProtocol[Out, In]) pull(ctx context.Context) (inbound[In], error) {
+	return p.pullFor(ctx, nil)
+}
+
+// pullFor is pull for someone who borrows; see nextFor.
+func (p *AIPProtocol[Out, In]) pullFor(ctx context.Context, by *borrowing) (inbound[In], error) {
 	in, ok := p.queue.pop()
 	if !ok {
 		var err error
-		if in, err = p.next(ctx); err != nil {
+		if in, err = p.nextFor(ctx, by); err != nil {
 			return in, err
 		}
 	}
@@ -88,17 +100,47 @@ func (p *AIPProtocol[Out, In]) sendUnit(ctx context.Context, text, data []byte) 
 	err = frames.SendFrames(ctx,
 		transport.Frame{Kind: transport.Text, Data: text},
 		transport.Frame{Kind: transport.Binary, Data: data})
-	return p.sent(err, MessageInfo{Type: messages.BinaryDataType, Size: len(text) + len(data), Data: text})
+	return p.sent(err, unitInfo(text, data))
+}
+
+// borrowing is the reading of someone who has no use for chunks of files but
+// while they are on loan.
+type borrowing struct {
+	// wants reports whether use takes the chunk that is next, which is then
+	// given to it and to nobody else. The data is its until it returns.
+	wants func() bool
+	use   func(c chunkInfo, data []byte)
+
+	borrow func(transport.Frame) error // borrowed; nil before the first
+	frame  transport.Frame             // what came, unless it was
+	used   bool
 }
 
 // next reads what arrives next from the transport. The error is the context's
 // or the connection's end; an interruption is none.
 func (p *AIPProtocol[Out, In]) next(ctx context.Context) (inbound[In], error) {
+	return p.nextFor(ctx, nil)
+}
+
+// nextFor is next for someone who borrows, if by is not nil and the transport
+// lends messages. It returns nothing, neither a message nor an error, when a chunk
+// was used.
+func (p *AIPProtocol[Out, In]) nextFor(ctx context.Context, by *borrowing) (inbound[In], error) {
 	if gap := p.gap; gap != nil {
 		p.gap = nil
 		return inbound[In]{gap: gap}, nil
 	}
 	for {
+		if by != nil && p.lender != nil && p.held == nil {
+			frame, used, err := p.borrowFrame(ctx, by)
+			if used {
+				return inbound[In]{}, nil
+			}
+			if in, more, err := p.arrived(frame, err); !more {
+				return in, err
+			}
+			continue
+		}
 		// It waits here, with as little on the stack as can be: many do at once.
 		frame, err := p.readFrame(ctx)
 		if in, more, err := p.arrived(frame, err); !more {
@@ -110,11 +152,11 @@ func (p *AIPProtocol[Out, In]) next(ctx context.Context) (inbound[In], error) {
 // arrived returns what a frame, or the error of the wait for it, is or ends. It
 // reports whether there is more to come before that can be said.
 func (p *AIPProtocol[Out, In]) arrived(frame transport.Frame, err error) (in inbound[In], more bool, _ error) {
-	announced := p.announced
+	announced, chunk := p.announced, p.chunk
 	switch interrupted := interruptionOf(err) != nil; {
 	case err == nil:
 	case announced != nil && (interrupted || p.link.Load() == linkClosed):
-		p.announced = nil
+		p.announced, p.chunk = nil, chunkInfo{}
 		if interrupted {
 			p.gap = err
 		}
@@ -124,20 +166,25 @@ func (p *AIPProtocol[Out, In]) arrived(frame transport.Frame, err error) (in inb
 	default:
 		return inbound[In]{}, false, err
 	}
-	p.announced = nil
+	p.announced, p.chunk = nil, chunkInfo{}
 	switch {
 	case frame.Kind == transport.Binary && announced == nil:
 		return p.invalid(frame.Data, transport.Binary, errUnannounced), false, nil
 	case frame.Kind == transport.Binary:
-		p.received(MessageInfo{Type: messages.BinaryDataType, Size: len(announced) + len(frame.Data), Data: announced})
+		info := unitInfo(announced, frame.Data)
+		p.received(info)
 		return inbound[In]{
-			unit: &frameUnit{kind: unitBinary, text: announced, data: frame.Data},
-			size: len(announced) + len(frame.Data),
+			unit: &frameUnit{kind: unitBinary, text: announced, chunk: chunk, data: frame.Data},
+			size: info.Size,
 		}, false, nil
 	case announced != nil:
 		next := frame // Only here it outlives the call.
 		p.held = &next
 		return p.invalid(announced, transport.Text, errNoData), false, nil
+	}
+	if c, ok := parseChunk(frame.Data); ok && !p.lax {
+		p.announced, p.chunk = frame.Data, c
+		return inbound[In]{}, true, nil
 	}
 	in = p.parse(frame.Data)
 	if in.unit == nil || in.unit.kind != unitBinary {
@@ -197,14 +244,48 @@ func (p *AIPProtocol[Out, In]) readFrame(ctx context.Context) (transport.Frame, 
 		p.opened()
 		return transport.Frame{Kind: other.Got, Data: other.Data}, nil
 	}
+	return transport.Frame{}, p.unread(ctx, err)
+}
+
+// unread notes that nothing was received because of err, and returns that.
+func (p *AIPProtocol[Out, In]) unread(ctx context.Context, err error) error {
 	if interruptionOf(err) != nil {
 		p.interrupted(err)
-		return transport.Frame{}, err
+		return err
 	}
 	if ctx.Err() == nil || !errors.Is(err, ctx.Err()) {
 		p.closed(err)
 	}
-	return transport.Frame{}, err
+	return err
+}
+
+// borrowFrame is readFrame for someone who borrows. It reports that the frame was
+// the chunk that is due, and used.
+func (p *AIPProtocol[Out, In]) borrowFrame(ctx context.Context, by *borrowing) (frame transport.Frame, used bool, err error) {
+	if by.borrow == nil {
+		by.borrow = func(lent transport.Frame) error { p.borrowed(by, lent); return nil }
+	}
+	by.frame, by.used = transport.Frame{}, false
+	if err := p.lender.Borrow(ctx, by.borrow); err != nil {
+		return transport.Frame{}, false, p.unread(ctx, err)
+	}
+	return by.frame, by.used, nil
+}
+
+// borrowed takes in a frame that is lent.
+func (p *AIPProtocol[Out, In]) borrowed(by *borrowing, lent transport.Frame) {
+	p.opened()
+	if lent.Kind != transport.Binary || !p.chunk.known || !by.wants() {
+		by.frame = transport.Frame{Kind: lent.Kind, Data: append(p.spare, lent.Data...)}
+		p.spare = nil
+		return
+	}
+	by.used = true
+	text, chunk := p.announced, p.chunk
+	p.announced, p.chunk = nil, chunkInfo{}
+	p.received(unitInfo(text, lent.Data))
+	by.use(chunk, lent.Data)
+	p.spare = text[:0] // Nobody has it now.
 }
 
 // head is what tells what an undecodable text frame was meant to be.

@@ -122,6 +122,12 @@ func (p *AIPProtocol[Out, In]) incomingBinary(ctx context.Context, metadata mess
 	return metadata, nil
 }
 
+// screensBinary reports whether incomingBinary has anything to do.
+func (p *AIPProtocol[Out, In]) screensBinary() bool {
+	c := p.middleware.Load()
+	return c != nil && len(c.incomingBinary) > 0
+}
+
 func runBinary(ctx context.Context, chain []func(context.Context, messages.Object) (messages.Object, error), metadata messages.Object, outgoing bool) (messages.Object, error) {
 	for _, f := range chain {
 		next, err := f(ctx, metadata)

@@ -26,9 +26,12 @@ import (
 // where the documentation says so and on [AIPProtocol.Close].
 type AIPProtocol[Out, In Message] struct {
 	transport transport.Transport
-	codec     codec.Codec
-	options   Options
-	logger    *zap.Logger
+	// lender is the transport itself, if that lends messages. One that lies
+	// behind it would lend them past whoever wraps it.
+	lender  transport.Lender
+	codec   codec.Codec
+	options Options
+	logger  *zap.Logger
 	// lax: the codec may decode what does not fit the model.
 	lax bool
 
@@ -54,6 +57,8 @@ type AIPProtocol[Out, In Message] struct {
 
 	reading   atomic.Bool
 	announced []byte           // by whoever reads: a text frame whose data has yet to come
+	chunk     chunkInfo        // by whoever reads: what that says, if it was easily read
+	spare     []byte           // by whoever reads: memory for the next text frame
 	held      *transport.Frame // by whoever reads: the next frame
 	gap       error            // by whoever reads: an interruption that comes next
 }
@@ -98,6 +103,7 @@ func New[Out, In Message](t transport.Transport, opts *Options) (*AIPProtocol[Ou
 		queue:     newQueue[inbound[In]](options.Queue.Messages, options.Queue.Bytes),
 		acking:    make(chan struct{}, 1),
 	}
+	p.lender, _ = t.(transport.Lender)
 	p.queue.kept = func(in inbound[In]) bool { return in.gap != nil }
 	p.epoch.Store(newEpoch())
 	p.calls = newCalls[In](options.MaxCalls, p.queue.poke)

@@ -163,6 +163,10 @@ type ReadLimiter interface {
 
 // Lender is a transport that can lend messages instead of giving them away, so
 // that the memory of large ones is used again.
+//
+// Borrow is a receive: a wrapper that has to see what is received implements it
+// too, or is no Lender. Who must not receive past such a wrapper asks whether the
+// transport itself is a Lender; [As] finds also those behind it.
 type Lender interface {
 	// Borrow waits for the next message, of either kind, and calls use with it.
 	// When use returns, the bytes are the transport's again: nothing of them may

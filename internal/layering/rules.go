@@ -121,7 +121,7 @@ var Rules = []Rule{
 	{
 		Package: "protocol",
 		Why:     "the protocol runs over any transport, so it names none",
-		Allows:  []string{"internal/watchdog", "messages", "codec", "transport"},
+		Allows:  []string{"internal/jsonscan", "internal/watchdog", "messages", "codec", "transport"},
 		Modules: []string{zap},
 		Exposes: []string{zap},
 	},

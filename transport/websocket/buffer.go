@@ -11,6 +11,7 @@ type buffer struct {
 	b []byte
 	// part: it is a part of a message, and never pooled.
 	part bool
+	last bool // it is the last part of a stream
 }
 
 const (
@@ -35,10 +36,15 @@ func (b *buffer) grow(n int) {
 // free gives the buffer back.
 func (b *buffer) free() {
 	if !b.part && cap(b.b) <= maxPooled {
-		b.b = b.b[:0]
+		b.b, b.last = b.b[:0], false
 		buffers.Put(b)
 	}
 }
+
+// maxLentAhead is how many bytes may wait for a program that borrows messages, when
+// the last of them are to be lent. What is read ahead of such a program saves it
+// little time and costs what lending is to save.
+const maxLentAhead = 128 << 10
 
 // minLent is the least that is worth lending.
 const minLent = 4 << 10

@@ -40,14 +40,15 @@ type conn struct {
 	outbox  outbox
 	alive   keepalive
 	pings   pings
-	seen    atomic.Bool            // something arrived
-	held    atomic.Bool            // the reader waits for the program, not for the peer
-	lends   atomic.Bool            // the program borrows messages
-	burst   atomic.Int64           // messages that were sent since the latest one arrived
-	dying   sync.Once              // kill
-	ending  chan struct{}          // closed with the first cause of the end
-	over    chan struct{}          // closed when everything has stopped
-	notices transport.CloseNotices // of over
+	seen    atomic.Bool              // something arrived
+	held    atomic.Bool              // the reader waits for the program, not for the peer
+	takes   atomic.Int32             // how the program takes large messages
+	spare   atomic.Pointer[inStream] // one to be used again
+	burst   atomic.Int64             // messages that were sent since the latest one arrived
+	dying   sync.Once                // kill
+	ending  chan struct{}            // closed with the first cause of the end
+	over    chan struct{}            // closed when everything has stopped
+	notices transport.CloseNotices   // of over
 	wg      sync.WaitGroup
 
 	mu        sync.Mutex

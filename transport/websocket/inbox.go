@@ -15,6 +15,19 @@ type message struct {
 	stream *inStream
 }
 
+// lendable returns how many bytes the message has in memory that is to be given
+// back.
+func (m *message) lendable() int64 {
+	switch {
+	case m.stream != nil:
+		return m.stream.lentSize
+	case m.lent != nil:
+		return int64(len(m.data))
+	default:
+		return 0
+	}
+}
+
 // inbox is the queue between the reader and the program's receives.
 type inbox struct {
 	conn *conn
@@ -27,6 +40,7 @@ type inbox struct {
 	queue   []message
 	first   int                   // the oldest message in queue
 	bytes   int64                 // of whole messages
+	lent    int64                 // of those, bytes that are to be lent
 	streams int                   // in the queue
 	cause   *transport.CloseError // the end; nil until then
 }
@@ -48,8 +62,26 @@ func signal(c chan struct{}) {
 // put adds a message, and waits for room before that. When the connection ends
 // meanwhile the message is let in all the same: it arrived before.
 func (in *inbox) put(m message) {
-	if in.tryPut(m, false) {
-		return
+	if !in.await(func() bool { return in.tryPut(m, false) }) {
+		in.tryPut(m, true)
+	}
+}
+
+// awaitLent waits until little enough waits to be lent that there is room for
+// so many bytes more, or the connection ends.
+func (in *inbox) awaitLent(size int64) {
+	in.await(func() bool {
+		in.mu.Lock()
+		defer in.mu.Unlock()
+		return in.lent == 0 || in.lent+size <= maxLentAhead || in.conn.ReceiveQueueBytes == 0
+	})
+}
+
+// await waits until the program has taken what is in the way of done. It reports
+// false if the connection ends first.
+func (in *inbox) await(done func() bool) bool {
+	if done() {
+		return true
 	}
 	c := in.conn
 	c.held.Store(true)
@@ -57,14 +89,14 @@ func (in *inbox) put(m message) {
 	if c.Hooks.ReceiveQueueFull != nil {
 		c.Hooks.ReceiveQueueFull(c.backlog())
 	}
-	for !in.tryPut(m, false) {
+	for !done() {
 		select {
 		case <-in.emptied:
 		case <-c.ending:
-			in.tryPut(m, true)
-			return
+			return false
 		}
 	}
+	return true
 }
 
 func (in *inbox) tryPut(m message, force bool) bool {
@@ -89,6 +121,7 @@ func (in *inbox) tryPut(m message, force bool) bool {
 	}
 	in.queue = append(in.queue, m)
 	in.bytes += int64(len(m.data))
+	in.lent += m.lendable()
 	if m.stream != nil {
 		in.streams++
 	}
@@ -129,6 +162,7 @@ func (in *inbox) take() {
 	defer in.mu.Unlock()
 	m := &in.queue[in.first]
 	in.bytes -= int64(len(m.data))
+	in.lent -= m.lendable()
 	if m.stream != nil {
 		in.streams--
 	}

@@ -79,7 +79,9 @@ type Options struct {
 	// ReceiveQueueBytes and ReceiveQueueMessages bound what was received and
 	// not yet taken; beyond that the peer has to wait, and its pings too. A
 	// message is let in when nothing else waits, but of one larger than 1 MiB
-	// only 1 MiB at a time. Default 1 MiB and 256; negative for no bound.
+	// only 1 MiB at a time. For a program that borrows (see Borrow) less is
+	// read ahead, if there is a bound at all. Default 1 MiB and 256; negative for
+	// no bound.
 	ReceiveQueueBytes    int64
 	ReceiveQueueMessages int
 	// SendQueueBytes is how many bytes may wait to be sent before SendPolicy

@@ -90,7 +90,8 @@ func (in *incoming) read() error {
 		return errTooLarge
 	case size != unknown && size <= maxFragment:
 		m := message{kind: in.kind}
-		if size >= minLent && in.c.lends.Load() {
+		if size >= minLent && size <= in.c.lendable(in.kind) {
+			in.c.inbox.awaitLent(size)
 			m.lent = getLent(int(size))
 			m.data = m.lent.b[:size]
 		} else {
@@ -115,12 +116,19 @@ func (in *incoming) read() error {
 	if size == unknown {
 		size = in.hint()
 	}
-	s := newInStream(size)
-	if size == unknown {
-		size = in.c.usual
+	room := size
+	if room == unknown {
+		room = in.c.usual
 	}
-	if size <= maxBase {
-		first = s.begin(first, int(size), in.c.lends.Load())
+	s := in.c.newInStream(size)
+	if most := in.c.lendable(in.kind); most > 0 && room <= most {
+		if room = max(room, 2*int64(len(first.b))); size != unknown {
+			room = size
+		}
+		in.c.inbox.awaitLent(room)
+		first = s.beginLent(first, int(room))
+	} else if room <= maxBase {
+		first = s.begin(first, int(room))
 	}
 	return in.stream(s, first)
 }
@@ -137,16 +145,22 @@ func (in *incoming) stream(s *inStream, first *buffer) error {
 			return err
 		}
 		s.filled(piece)
+		if piece.last = in.end; in.end {
+			in.ended()
+		}
 		if !s.put(in.c, piece) {
 			piece.free()
 			return in.discard()
 		}
 	}
+	return nil
+}
+
+// ended notes how long the message was.
+func (in *incoming) ended() {
 	if in.c.usual = in.size; in.size > maxBase {
 		in.c.usual = 0
 	}
-	close(s.pieces)
-	return nil
 }
 
 // discard reads and throws away the rest of the message. At the end of the

@@ -8,10 +8,34 @@ import (
 	"github.com/aip-go/aip/transport"
 )
 
+// How a program has taken large messages the last time. As long as that is not
+// known, binary ones are read such that they can be lent, if they are not larger
+// than what is read ahead then: it costs a program that wants to own them one
+// copy.
+const (
+	takesAny int32 = iota
+	takesLent
+	takesOwn
+)
+
+// lendable returns the size up to which messages of that kind are to be lent.
+func (c *conn) lendable(kind transport.Kind) int64 {
+	switch c.takes.Load() {
+	case takesLent:
+		return maxBase
+	case takesAny:
+		if kind == transport.Binary {
+			return maxLentAhead
+		}
+	}
+	return 0
+}
+
 // receiveFrame returns the next message.
 func (c *conn) receiveFrame(ctx context.Context) (transport.Frame, error) {
 	f, lent, err := c.receive(ctx)
 	if lent != nil {
+		c.takes.Store(takesOwn)
 		f.Data = bytes.Clone(f.Data)
 		lent.giveBack()
 	}
@@ -20,7 +44,7 @@ func (c *conn) receiveFrame(ctx context.Context) (transport.Frame, error) {
 
 // borrow has use read the next message.
 func (c *conn) borrow(ctx context.Context, use func(transport.Frame) error) (used bool, err error) {
-	c.lends.Store(true)
+	c.takes.Store(takesLent)
 	f, lent, err := c.receive(ctx)
 	if err != nil {
 		return false, err
@@ -43,6 +67,9 @@ func (c *conn) receive(ctx context.Context) (f transport.Frame, lent *buffer, er
 		if err == nil || err == errIncomplete {
 			c.inbox.take()
 		}
+		if err == nil && m.stream != nil {
+			m.stream.recycle(c)
+		}
 		<-c.inbox.taking
 		if err != errIncomplete { // The next error tells why it is.
 			return transport.Frame{Kind: m.kind, Data: m.data}, m.lent, err
@@ -52,6 +79,7 @@ func (c *conn) receive(ctx context.Context) (f transport.Frame, lent *buffer, er
 
 // receiveStream returns the next message as a reader.
 func (c *conn) receiveStream(ctx context.Context) (transport.Kind, io.ReadCloser, error) {
+	c.takes.Store(takesOwn)
 	m, err := c.nextMessage(ctx)
 	if err != nil {
 		return 0, nil, err
@@ -94,7 +122,6 @@ func (s *inStream) collect(ctx context.Context, c *conn) (data []byte, lent *buf
 		case errStopped:
 			return nil, nil, ctx.Err()
 		case io.EOF:
-			defer s.forget()
 			data, lent = s.all()
 			return data, lent, nil
 		default:
@@ -102,6 +129,14 @@ func (s *inStream) collect(ctx context.Context, c *conn) (data []byte, lent *buf
 			return nil, nil, err
 		}
 	}
+}
+
+// recycle makes the stream, all of which was collected, one for another message.
+func (s *inStream) recycle(c *conn) {
+	clear(s.begun)
+	s.begun, s.begunSize = s.begun[:0], 0
+	s.base, s.whole, s.lent, s.lentSize, s.ended = nil, nil, nil, 0, false
+	c.spare.Store(s)
 }
 
 // credit is how many times as much memory as it has sent a peer gets by saying

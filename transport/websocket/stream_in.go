@@ -17,7 +17,8 @@ const streamAhead = 512 << 10 / maxFragment
 // inStream is a message that is received piece by piece. The reader puts the
 // pieces in, a receive or an [inReader] takes them out.
 type inStream struct {
-	pieces chan *buffer // closed after the last one
+	pieces chan *buffer
+	ended  bool         // the last piece was taken out
 	held   atomic.Int64 // bytes of the pieces
 	// unwanted is closed when nobody wants the rest.
 	unwanted chan struct{}
@@ -25,9 +26,10 @@ type inStream struct {
 	size int64
 	// base, if not nil, is where the pieces are, one after the other, as long as
 	// there is room: who wants all of them has them without a copy. It is the
-	// reader's until pieces is closed.
-	base []byte
-	lent *buffer // what base is in, if that is to be given back
+	// reader's until the last piece is there.
+	base     []byte
+	lent     *buffer // what base is in, if that is to be given back
+	lentSize int64   // of lent; it does not change
 	// begun is what a receive took out and has not returned. Of a very large
 	// message with a size whole has the bytes instead, sooner or later.
 	begun     []*buffer
@@ -42,22 +44,32 @@ const (
 	maxBase = 1<<20 + maxFragment
 )
 
-func newInStream(size int64) *inStream {
-	return &inStream{size: size, pieces: make(chan *buffer, streamAhead), unwanted: make(chan struct{})}
+// newInStream returns a stream for the reader. One that was collected is used
+// again: it has two channels, as many bytes as many a message.
+func (c *conn) newInStream(size int64) *inStream {
+	s := c.spare.Swap(nil)
+	if s == nil {
+		s = &inStream{pieces: make(chan *buffer, streamAhead), unwanted: make(chan struct{})}
+	}
+	s.size = size
+	return s
+}
+
+// beginLent is begin with a base that is to be given back.
+func (s *inStream) beginLent(first *buffer, room int) *buffer {
+	s.lent, s.lentSize = getLent(room), int64(room)
+	s.base = append(s.lent.b, first.b...)
+	first.free()
+	return &buffer{b: s.base[:len(s.base):len(s.base)], part: true}
 }
 
 // begin makes a base that begins with the piece, and returns the piece in it.
 // Nothing is done if the piece has the room already.
-func (s *inStream) begin(first *buffer, room int, lends bool) *buffer {
+func (s *inStream) begin(first *buffer, room int) *buffer {
 	if room <= len(first.b) {
 		return first
 	}
-	if lends {
-		s.lent = getLent(room)
-		s.base = append(s.lent.b, first.b...)
-	} else {
-		s.base = append(make([]byte, 0, room), first.b...)
-	}
+	s.base = append(make([]byte, 0, room), first.b...)
 	first.free()
 	return &buffer{b: s.base[:len(s.base):len(s.base)], part: true}
 }
@@ -108,22 +120,22 @@ var (
 // last one, errIncomplete when the connection ended before that, and errStopped
 // when stop was closed first.
 func (s *inStream) take(c *conn, stop <-chan struct{}) (*buffer, error) {
+	if s.ended {
+		return nil, io.EOF
+	}
 	var piece *buffer
-	var more bool
 	select {
-	case piece, more = <-s.pieces:
+	case piece = <-s.pieces:
 	case <-stop:
 		return nil, errStopped
 	case <-c.ending:
 		select {
-		case piece, more = <-s.pieces:
+		case piece = <-s.pieces:
 		default:
 			return nil, errIncomplete
 		}
 	}
-	if !more {
-		return nil, io.EOF
-	}
+	s.ended = piece.last
 	s.held.Add(-int64(len(piece.b)))
 	return piece, nil
 }

@@ -186,7 +186,10 @@ func (t *Transport) ReceiveFrame(ctx context.Context) (transport.Frame, error) {
 }
 
 // Borrow lends the next message to use; see [transport.Lender]. Messages from 4
-// KiB to 2 MiB are read into memory that is used again.
+// KiB to 1 MiB are read into memory that is used again, and no more than 128 KiB
+// of them, or one, wait to be borrowed. It is so from the first Borrow on, for
+// binary messages up to 128 KiB from the beginning, and until a large message is
+// received in another way.
 func (t *Transport) Borrow(ctx context.Context, use func(transport.Frame) error) error {
 	c, err := t.current()
 	used := false
