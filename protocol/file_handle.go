@@ -24,9 +24,9 @@ type FileHandler func(ctx context.Context, file *FileResult, err error) error
 // [*transport.InterruptedError] it then wraps. If the queue of Run drops a
 // chunk (see [DropOldest]), it fails with [ErrOrder]. The
 // rest of a file that has failed on this side is read and ignored, so that the
-// connection stays usable. What waits in that queue, which [QueueOptions] bounds,
-// adds to the memory of the one chunk that a transfer needs: Run reads chunks
-// faster than they are written. [AIPProtocol.ReceiveFile] has no such queue.
+// connection stays usable. Chunks are received as messages of their own, of which
+// two wait in that queue, with [Block] and as long as nobody waits for a reply;
+// [AIPProtocol.ReceiveFile] borrows them and takes less memory.
 func (p *AIPProtocol[Out, In]) HandleFiles(dir string, opts *ReceiveFileOptions, handler FileHandler) error {
 	probe, err := newFileReceiver(dir, opts)
 	if err != nil {

@@ -82,7 +82,7 @@ func (d *reader[Out, In]) enqueue(watch context.Context, in inbound[In]) error {
 		}
 		return nil
 	}
-	for !q.tryPush(in, in.size, 1) {
+	for !d.mayWait(in) || !q.tryPush(in, in.size, 1) {
 		if d.p.calls.waiting() > 0 {
 			if q.tryPush(in, in.size, 2) {
 				return nil
@@ -98,6 +98,20 @@ func (d *reader[Out, In]) enqueue(watch context.Context, in inbound[In]) error {
 		}
 	}
 	return nil
+}
+
+// maxChunksWaiting is how many bytes of a file wait for its handler, so that one
+// takes little memory: chunks are read faster than they are written.
+const maxChunksWaiting = 2 * DefaultChunkSize
+
+// mayWait reports whether in may wait, apart from the limits of the queue. What
+// a call waits for may be behind a chunk.
+func (d *reader[Out, In]) mayWait(in inbound[In]) bool {
+	if in.unit == nil || !in.unit.chunk.known || d.p.calls.waiting() > 0 {
+		return true
+	}
+	n, bytes := d.p.queue.depth()
+	return n == 0 || bytes+int64(in.size) <= maxChunksWaiting
 }
 
 // watch makes handlers stop at the end of the connection, which a blocked
