@@ -54,8 +54,14 @@ func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	}
 	go func() {
 		defer s.work.Done()
-		if err := s.serve(ctx, c); err != nil {
-			s.logger.Info("connection ended", zap.Error(err))
-		}
+		s.logEnd(s.serve(ctx, c))
 	}()
+}
+
+// logEnd notes the end of a connection. It is not in the function that serves
+// one, as that would need the room for it all the time.
+func (s *Server) logEnd(err error) {
+	if err != nil {
+		s.logger.Info("connection ended", zap.Error(err))
+	}
 }

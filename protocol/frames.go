@@ -116,37 +116,67 @@ type borrowing struct {
 	used   bool
 }
 
-// next reads what arrives next from the transport. The error is the context's
+// next reads what arrives next from the transport into in. The error is the context's
 // or the connection's end; an interruption is none.
-func (p *AIPProtocol[Out, In]) next(ctx context.Context) (inbound[In], error) {
-	return p.nextFor(ctx, nil)
+func (p *AIPProtocol[Out, In]) next(ctx context.Context, in *inbound[In]) (err error) {
+	if p.gap != nil {
+		*in = p.takeGap()
+		return nil
+	}
+	for more := true; more; {
+		// It waits here, with as little on the stack as can be: many do at once.
+		frame, cause := p.readFrame(ctx)
+		more, err = p.arrive(frame, cause, in)
+	}
+	return err
+}
+
+// arrive is arrived, with the result in in. Inlined, it would take its room on
+// the stack of who waits.
+//
+//go:noinline
+func (p *AIPProtocol[Out, In]) arrive(frame transport.Frame, cause error, in *inbound[In]) (more bool, err error) {
+	*in, more, err = p.arrived(frame, cause)
+	return more, err
 }
 
 // nextFor is next for someone who borrows, if by is not nil and the transport
 // lends messages. It returns nothing, neither a message nor an error, when a chunk
 // was used.
 func (p *AIPProtocol[Out, In]) nextFor(ctx context.Context, by *borrowing) (inbound[In], error) {
-	if gap := p.gap; gap != nil {
-		p.gap = nil
-		return inbound[In]{gap: gap}, nil
+	if by == nil || p.lender == nil {
+		var in inbound[In]
+		err := p.next(ctx, &in)
+		return in, err
+	}
+	if p.gap != nil {
+		return p.takeGap(), nil
 	}
 	for {
-		if by != nil && p.lender != nil && p.held == nil {
-			frame, used, err := p.borrowFrame(ctx, by)
-			if used {
-				return inbound[In]{}, nil
-			}
-			if in, more, err := p.arrived(frame, err); !more {
-				return in, err
-			}
-			continue
+		var (
+			frame transport.Frame
+			used  bool
+			err   error
+		)
+		if p.held == nil {
+			frame, used, err = p.borrowFrame(ctx, by)
+		} else {
+			frame, err = p.readFrame(ctx)
 		}
-		// It waits here, with as little on the stack as can be: many do at once.
-		frame, err := p.readFrame(ctx)
+		if used {
+			return inbound[In]{}, nil
+		}
 		if in, more, err := p.arrived(frame, err); !more {
 			return in, err
 		}
 	}
+}
+
+// takeGap returns the interruption that comes next.
+func (p *AIPProtocol[Out, In]) takeGap() inbound[In] {
+	gap := p.gap
+	p.gap = nil
+	return inbound[In]{gap: gap}
 }
 
 // arrived returns what a frame, or the error of the wait for it, is or ends. It

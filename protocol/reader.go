@@ -48,8 +48,8 @@ func (d *reader[Out, In]) readAll() error {
 	watch, stop := context.WithCancel(d.ctx)
 	defer stop()
 	for {
-		in, err := d.p.next(d.ctx)
-		if err != nil {
+		var in inbound[In]
+		if err := d.p.next(d.ctx, &in); err != nil {
 			return err
 		}
 		in, ok := d.p.sort(d.handling, in)

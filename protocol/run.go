@@ -35,14 +35,17 @@ func (p *AIPProtocol[Out, In]) Run(ctx context.Context) error {
 		return err
 	}
 	defer p.endReading()
-	r := &run[Out, In]{p: p, ctx: ctx}
-	r.handling, r.stopHandling = context.WithCancelCause(context.WithValue(ctx, handlerKey{}, p.calls))
+	r := p.newRun(ctx)
 	defer r.stopHandling(nil)
-	r.patience = watchdog.New(patience, r.handOver)
 	defer r.patience.Close()
-	p.calls.start(r.handOver)
 	defer r.stopReader() // Should a handler end the goroutine.
 	r.serve()
+	return r.finish()
+}
+
+// finish ends a Run, and returns why.
+func (r *run[Out, In]) finish() error {
+	p := r.p
 	if r.reader != nil {
 		<-r.reader.finished
 	}
@@ -54,6 +57,15 @@ func (p *AIPProtocol[Out, In]) Run(ctx context.Context) error {
 		return nil
 	}
 	return r.cause
+}
+
+// newRun begins a Run.
+func (p *AIPProtocol[Out, In]) newRun(ctx context.Context) *run[Out, In] {
+	r := &run[Out, In]{p: p, ctx: ctx}
+	r.handling, r.stopHandling = context.WithCancelCause(context.WithValue(ctx, handlerKey{}, p.calls))
+	r.patience = watchdog.New(patience, r.handOver)
+	p.calls.start(r.handOver)
+	return r
 }
 
 // Pending returns how much was received and waits for its handlers: how many
@@ -101,8 +113,7 @@ func (r *run[Out, In]) serveAlone() (beside bool) {
 	for {
 		in, ok := r.p.queue.pop()
 		if !ok {
-			var err error
-			if in, err = r.p.next(r.ctx); err != nil {
+			if err := r.p.next(r.ctx, &in); err != nil {
 				r.stopped(err)
 				return false
 			}
