@@ -16,8 +16,10 @@
 // all the time and hands messages to handlers; calls, whose replies have to be
 // found among everything else, need it. Only one of the two reads at a time.
 //
-// In Run, one goroutine reads and never runs a handler, so that a slow handler
-// delays neither pongs nor the replies to calls. What it reads goes through a
-// bounded queue to the goroutine that called Run, which runs the handlers one
-// message after the other, in the order in which the messages arrived.
+// The goroutine that called Run reads, and runs the handlers one message after the
+// other, in the order in which the messages arrived. When a handler calls, or takes
+// longer than a millisecond, another goroutine goes on reading, so that a slow
+// handler delays the replies to calls no longer than that; what it reads waits in a
+// bounded queue. It ends when it has not been needed for a while. Pongs are the
+// transport's, and wait for nobody.
 package protocol
