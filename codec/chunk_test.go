@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"hash/crc32"
 	"io"
+	"math"
 	"slices"
 	"testing"
 
@@ -171,7 +172,7 @@ func TestJoinHostile(t *testing.T) {
 		{3, []string{"ab", "cd"}, nil, codec.ErrChunkSize},
 		{3, []string{"abcd"}, nil, codec.ErrChunkSize},
 		{3, []string{"a", ""}, nil, codec.ErrChunkSize},
-		{1 << 60, []string{"a"}, io.EOF, io.ErrUnexpectedEOF},
+		{math.MaxInt, []string{"a"}, io.EOF, io.ErrUnexpectedEOF},
 	}
 	for _, tc := range cases {
 		t.Run(fmt.Sprint(tc.total, tc.parts), func(t *testing.T) {
