@@ -167,7 +167,7 @@ func TestDo(t *testing.T) {
 		device.send(object{
 			"type": "command_results", "status": "continue", "session_id": "s", "prev_response_id": command["response_id"],
 			"action_results": []any{
-				object{"status": "success", "result": 12345678901234567, "call_id": ids[0]},
+				object{"status": "success", "result": int64(12345678901234567), "call_id": ids[0]},
 				object{"status": "failure", "error": "no", "call_id": ids[1], "namespace": "n"},
 				object{"status": "skipped"},
 			},
