@@ -1,0 +1,43 @@
+package endpoint
+
+import (
+	"context"
+	"testing"
+	"time"
+
+	"github.com/aip-go/aip/protocol"
+	"github.com/aip-go/aip/transport"
+)
+
+// TestAnswerBeforeGivenUp: the late answer to a command comes before it is noted
+// as given up: the device is done with it nevertheless.
+func TestAnswerBeforeGivenUp(t *testing.T) {
+	var q commandQueue
+	q.widen(maxUnderway)
+	enter := func(id string) *queuedCommand {
+		c := &queuedCommand{id: id, timeout: time.Hour, expire: func() {}, turn: make(chan struct{})}
+		if err := q.enter(context.Background(), c); err != nil {
+			t.Fatal(err)
+		}
+		q.departed()
+		return c
+	}
+	first, other := enter("a"), enter("b")
+	q.answered("a")
+	q.end(first, givenUp)
+	if len(q.sent) != 1 || q.sent[0] != other {
+		t.Errorf("the device is taken to have %d commands, want 1", len(q.sent))
+	}
+	q.end(other, answered)
+}
+
+// TestEndingOfAnswers: a bad answer is one, also when the context has ended.
+func TestEndingOfAnswers(t *testing.T) {
+	over, cancel := context.WithCancel(context.Background())
+	cancel()
+	for _, err := range []error{&protocol.RemoteError{}, &protocol.ResultsError{}} {
+		if how := endingOf(over, &protocol.CallError{Outcome: transport.Sent, Err: err}); how != answered {
+			t.Errorf("%T: %d", err, how)
+		}
+	}
+}
