@@ -1,7 +1,6 @@
 package websocket
 
 import (
-	"context"
 	"time"
 
 	"github.com/aip-go/aip/transport"
@@ -31,13 +30,12 @@ func (c *conn) writeFrames(batch *entry) error {
 				unflushed = 0
 			}
 			most, began := c.fragments.size(), time.Now()
-			size := e.pieceSize(most)
 			n, err := e.writePiece(c.gate, most)
 			if err != nil {
 				return err
 			}
 			if n == 0 { // It is on its way already.
-				c.fragments.wrote(size, time.Since(began))
+				c.fragments.wrote(most, time.Since(began))
 			}
 			unflushed += n
 		}
@@ -85,23 +83,15 @@ func (c *conn) writeByEngine(batch *entry) error {
 }
 
 // explain returns what ended the connection when an error was met in writing.
-func (c *conn) explain(err error) error { return c.explainTo(context.Background(), err) }
-
-// explainTo is explain for a sender who waits for no longer than its context
-// allows.
-func (c *conn) explainTo(ctx context.Context, err error) error {
+func (c *conn) explain(err error) error {
 	if err == nil {
 		return nil
 	}
 	if err != errCloseSent {
 		c.unwritable(err)
 	}
-	select {
-	case <-c.ending: // It is near: whoever sent the close frame, or unwritable, is at it.
-		return c.ended()
-	case <-ctx.Done():
-		return ctx.Err()
-	}
+	<-c.ending // It is near: whoever sent the close frame, or unwritable, is at it.
+	return c.ended()
 }
 
 // writePieces sends a message that consists of the piece and, unless that is the
