@@ -42,7 +42,6 @@ type queuedCommand struct {
 	// Guarded by the queue's lock:
 	clock   *time.Timer // of timeout; nil before those sent before have ended
 	givenUp bool        // nobody waits for it, but the device may have it
-	over    bool        // it was answered too late, but is not noted as given up yet
 }
 
 // ending is how the wait for a command ends.
@@ -108,9 +107,7 @@ func (q *commandQueue) end(c *queuedCommand, how ending) {
 	case answered:
 		q.passed(c)
 	case givenUp:
-		if c.givenUp = true; c.over {
-			q.passed(c)
-		}
+		c.givenUp = true
 	}
 }
 
@@ -118,14 +115,9 @@ func (q *commandQueue) end(c *queuedCommand, how ending) {
 func (q *commandQueue) answered(id string) {
 	q.mu.Lock()
 	defer q.mu.Unlock()
-	i := slices.IndexFunc(q.sent, func(c *queuedCommand) bool { return c.id == id })
-	switch {
-	case i < 0:
-	case q.sent[i].givenUp:
+	if i := slices.IndexFunc(q.sent, func(c *queuedCommand) bool { return c.givenUp && c.id == id }); i >= 0 {
 		q.passed(q.sent[i])
 		q.advance()
-	default:
-		q.sent[i].over = true
 	}
 }
 
@@ -209,8 +201,6 @@ func endingOf(ctx context.Context, err error) ending {
 	switch {
 	case errors.As(err, &failed) && failed.Outcome == transport.NotSent:
 		return notSent
-	case errors.As(err, new(*protocol.RemoteError)), errors.As(err, new(*protocol.ResultsError)):
-		return answered // though ctx may have ended meanwhile
 	case err != nil && ctx.Err() != nil:
 		return givenUp
 	default:

@@ -83,7 +83,8 @@ func StartCommand(ctx context.Context, s *Server, command *messages.ServerMessag
 // alone bounds it. Then the command is given up, as by SendCommand. It is called
 // once.
 func (c *CommandCall) Wait(ctx context.Context) ([]messages.Result, error) {
-	m, err := c.reply.conclude(ctx)
+	defer c.reply.Release()
+	m, err := c.reply.Wait(ctx)
 	if err != nil {
 		return nil, &CallError{Type: string(c.command.Type), Outcome: c.reply.outcome(err), Err: err}
 	}

@@ -51,15 +51,15 @@ func (w *Watchdog) Stop() { w.began.Store(0) }
 func (w *Watchdog) arm(d time.Duration) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	if w.closed {
+	switch {
+	case w.closed:
 		return
-	}
-	w.armed.Store(true) // Before the timer runs, which may end at once.
-	if w.timer == nil {
+	case w.timer == nil:
 		w.timer = time.AfterFunc(d, w.check)
-	} else {
+	default:
 		w.timer.Reset(d)
 	}
+	w.armed.Store(true)
 }
 
 func (w *Watchdog) check() {
