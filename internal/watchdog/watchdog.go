@@ -51,15 +51,15 @@ func (w *Watchdog) Stop() { w.began.Store(0) }
 func (w *Watchdog) arm(d time.Duration) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	switch {
-	case w.closed:
+	if w.closed {
 		return
-	case w.timer == nil:
+	}
+	w.armed.Store(true) // Before the timer runs, which may end at once.
+	if w.timer == nil {
 		w.timer = time.AfterFunc(d, w.check)
-	default:
+	} else {
 		w.timer.Reset(d)
 	}
-	w.armed.Store(true)
 }
 
 func (w *Watchdog) check() {

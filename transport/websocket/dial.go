@@ -49,8 +49,9 @@ func (t *Transport) dial(ctx context.Context, address string) (_ *conn, err erro
 	if client == nil {
 		client = http.DefaultClient
 	}
+	client = handshakeClient(client, failed)
 	link, response, err := s.engine.Dial(ctx, request.URL.String(), adapters.DialOptions{
-		Client:        handshakeClient(client, failed),
+		Client:        client,
 		Header:        request.Header,
 		Host:          request.Host,
 		Subprotocols:  s.Subprotocols,
@@ -67,7 +68,12 @@ func (t *Transport) dial(ctx context.Context, address string) (_ *conn, err erro
 	c := newConn(t, link, gate)
 	c.url = transport.RedactURL(address)
 	if network != nil {
-		c.remote, gate.nowait = network.RemoteAddr(), newNowait(network)
+		c.remote = network.RemoteAddr()
+		// Another RoundTripper may have wrapped the stream, or made requests of
+		// its own with the same context.
+		if _, plain := client.Transport.(*http.Transport); plain {
+			gate.nowait = newNowait(network)
+		}
 	}
 	c.log().Debug("websocket connected", zap.String("subprotocol", link.Subprotocol()))
 	return c, nil
