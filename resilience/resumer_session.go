@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"go.uber.org/zap"
@@ -163,12 +164,21 @@ func afterClosed(ctx context.Context, t transport.Transport, f func()) {
 		}()
 		return
 	}
-	var once sync.Once
-	stop := context.AfterFunc(ctx, func() { once.Do(f) })
-	notifier.AfterClosed(func() {
-		stop()
-		once.Do(f)
-	})
+	var (
+		begun               atomic.Bool
+		ready               = make(chan struct{})
+		unnotify, unwatched func() bool
+	)
+	first := func() {
+		<-ready
+		unnotify() // Whichever of the two it is.
+		unwatched()
+		if begun.CompareAndSwap(false, true) {
+			f()
+		}
+	}
+	unnotify, unwatched = notifier.AfterClosed(first), context.AfterFunc(ctx, first)
+	close(ready)
 }
 
 // watch sees to what follows from the end of the connection t.

@@ -177,12 +177,19 @@ func (g *gate) send(b []byte) error {
 	return nil
 }
 
-// sendParts writes a frame to the network, in one go if that is possible.
+// sendParts writes a frame, the last part of which is the payload, to the
+// network: in one go if that is possible, and it is not more than maxWrite.
 func (g *gate) sendParts(frame net.Buffers) error {
+	payload := frame[len(frame)-1]
+	first := min(len(payload), maxWrite-maxHeader)
+	frame[len(frame)-1] = payload[:first]
 	g.watch.Start()
-	defer g.watch.Stop()
 	_, err := frame.WriteTo(g.conn)
-	return err
+	g.watch.Stop()
+	if err != nil {
+		return err
+	}
+	return g.send(payload[first:])
 }
 
 // fail records that the network takes nothing more. What the peer sent before

@@ -30,12 +30,13 @@ func (c *conn) writeFrames(batch *entry) error {
 				unflushed = 0
 			}
 			most, began := c.fragments.size(), time.Now()
+			size := e.pieceSize(most)
 			n, err := e.writePiece(c.gate, most)
 			if err != nil {
 				return err
 			}
 			if n == 0 { // It is on its way already.
-				c.fragments.wrote(most, time.Since(began))
+				c.fragments.wrote(size, time.Since(began))
 			}
 			unflushed += n
 		}
