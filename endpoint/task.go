@@ -118,9 +118,18 @@ func (t *Task) Do(ctx context.Context, actions ...messages.Command) ([]messages.
 	}
 	results, err := t.command(ctx, cancel, command)
 	if err != nil {
+		cause := commandCause(ctx, err)
+		if errors.Is(cause, ErrDeviceLost) {
+			// Its connection has ended. Whoever is told so, and gives it another
+			// task at once, is to be refused.
+			select {
+			case <-device.gone:
+			case <-ctx.Done():
+			}
+		}
 		return nil, &CommandError{
 			DeviceID: device.info.ID, SessionID: t.SessionID, ResponseID: command.ResponseID,
-			Err: commandCause(ctx, err),
+			Err: cause,
 		}
 	}
 	device.server.events.observe(device.event(Event{
