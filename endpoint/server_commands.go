@@ -42,6 +42,7 @@ type queuedCommand struct {
 	// Guarded by the queue's lock:
 	clock   *time.Timer // of timeout; nil before those sent before have ended
 	givenUp bool        // nobody waits for it, but the device may have it
+	over    bool        // it was answered too late, but is not noted as given up yet
 }
 
 // ending is how the wait for a command ends.
@@ -107,7 +108,9 @@ func (q *commandQueue) end(c *queuedCommand, how ending) {
 	case answered:
 		q.passed(c)
 	case givenUp:
-		c.givenUp = true
+		if c.givenUp = true; c.over {
+			q.passed(c)
+		}
 	}
 }
 
@@ -115,9 +118,14 @@ func (q *commandQueue) end(c *queuedCommand, how ending) {
 func (q *commandQueue) answered(id string) {
 	q.mu.Lock()
 	defer q.mu.Unlock()
-	if i := slices.IndexFunc(q.sent, func(c *queuedCommand) bool { return c.givenUp && c.id == id }); i >= 0 {
+	i := slices.IndexFunc(q.sent, func(c *queuedCommand) bool { return c.id == id })
+	switch {
+	case i < 0:
+	case q.sent[i].givenUp:
 		q.passed(q.sent[i])
 		q.advance()
+	default:
+		q.sent[i].over = true
 	}
 }
 
@@ -182,7 +190,21 @@ func (c *client) ask(ctx context.Context, command *messages.ServerMessage, cance
 	c.server.events.observe(c.event(begin))
 	results, err := c.exchange(kept(ctx), command)
 	how = endingOf(ctx, err)
-	return results, err
+	return results, outlived(ctx, results, err)
+}
+
+// outlived returns err, or, of results that came when ctx had ended, why it had,
+// if one of them failed: the device may have given it up because it was told to.
+func outlived(ctx context.Context, results []messages.Result, err error) error {
+	if err == nil && ctx.Err() != nil && slices.ContainsFunc(results, unfinished) {
+		return context.Cause(ctx)
+	}
+	return err
+}
+
+// unfinished reports whether a result may be that of a command that was given up.
+func unfinished(r messages.Result) bool {
+	return r.Status == messages.ResultFailure || r.Status == messages.ResultSkipped
 }
 
 // exchange sends a command whose turn it is, and waits for its results.
@@ -201,6 +223,8 @@ func endingOf(ctx context.Context, err error) ending {
 	switch {
 	case errors.As(err, &failed) && failed.Outcome == transport.NotSent:
 		return notSent
+	case errors.As(err, new(*protocol.RemoteError)), errors.As(err, new(*protocol.ResultsError)):
+		return answered // though ctx may have ended meanwhile
 	case err != nil && ctx.Err() != nil:
 		return givenUp
 	default:

@@ -75,6 +75,13 @@ func (r *unitRouter) await(id string) (<-chan extension, func()) {
 	}
 }
 
+// awaiting reports whether an answer to an announcement is waited for.
+func (r *unitRouter) awaiting() bool {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return len(r.answers) > 0
+}
+
 // lentReading is the reading of a connection by someone who gives it up when
 // another one wants to read.
 type lentReading struct {

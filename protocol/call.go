@@ -44,6 +44,17 @@ func (r *Reply[In]) Wait(ctx context.Context) (*In, error) {
 	}
 }
 
+// conclude waits for the reply, and gives it up when ctx ends first. What comes
+// after that and before it was given up is the reply nevertheless: nobody else
+// would get it.
+func (r *Reply[In]) conclude(ctx context.Context) (*In, error) {
+	m, err := r.Wait(ctx)
+	if !r.calls.release(r, true) {
+		return r.message, r.err
+	}
+	return m, err
+}
+
 // Release gives the reply up: if it still comes, it is dropped and counted.
 // Releasing a reply that has come does nothing.
 func (r *Reply[In]) Release() { r.calls.release(r, true) }
@@ -76,8 +87,7 @@ func (p *AIPProtocol[Out, In]) Call(ctx context.Context, m *Out, match Match[In]
 	if err != nil {
 		return nil, err
 	}
-	defer r.Release()
-	reply, err := r.Wait(ctx)
+	reply, err := r.conclude(ctx)
 	if err != nil {
 		return nil, &CallError{Type: typeOf(m), Outcome: r.outcome(err), Err: err}
 	}

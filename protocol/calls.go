@@ -93,19 +93,20 @@ func (c *calls[In]) finish(r *Reply[In], m *In, err error) {
 	close(r.done)
 }
 
-// release ends the wait of r, if it still waits. Its reply may still come,
-// unless the message was not sent.
-func (c *calls[In]) release(r *Reply[In], sent bool) {
+// release ends the wait of r, and reports whether it still waited. Its reply may
+// still come then, unless the message was not sent.
+func (c *calls[In]) release(r *Reply[In], sent bool) bool {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	if !c.remove(r) {
-		return
+		return false
 	}
 	if sent && r.match.keep {
 		c.done.add(r.match.key, false)
 	}
 	r.err = fmt.Errorf("protocol: reply was released: %w", context.Canceled)
 	close(r.done)
+	return true
 }
 
 // start notes that Run runs, which readOn tells to go on reading while a handler

@@ -83,8 +83,7 @@ func StartCommand(ctx context.Context, s *Server, command *messages.ServerMessag
 // alone bounds it. Then the command is given up, as by SendCommand. It is called
 // once.
 func (c *CommandCall) Wait(ctx context.Context) ([]messages.Result, error) {
-	defer c.reply.Release()
-	m, err := c.reply.Wait(ctx)
+	m, err := c.reply.conclude(ctx)
 	if err != nil {
 		return nil, &CallError{Type: string(c.command.Type), Outcome: c.reply.outcome(err), Err: err}
 	}

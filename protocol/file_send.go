@@ -111,6 +111,7 @@ func (p *AIPProtocol[Out, In]) SendFileFrom(ctx context.Context, r io.Reader, na
 func (p *AIPProtocol[Out, In]) awaitResume(ctx context.Context, during *epoch, s *fileSender, announce func() error) (extension, error) {
 	answer, done := p.units.await(s.id)
 	defer done()
+	p.queue.poke() // The answer may be behind chunks.
 	if err := announce(); err != nil {
 		return extension{}, err
 	}

@@ -36,8 +36,12 @@ func (d *reader[Out, In]) read() {
 	defer close(d.finished)
 	defer d.stop()
 	cause := d.readAll()
-	if d.dismissed = d.run.ctx.Err() == nil && d.ctx.Err() != nil && errors.Is(cause, d.ctx.Err()); d.dismissed {
-		return
+	if d.ctx.Err() != nil && errors.Is(cause, d.ctx.Err()) {
+		// The run's context may end, of another cause, after this one.
+		cause = d.run.ctx.Err()
+		if d.dismissed = cause == nil; d.dismissed {
+			return
+		}
 	}
 	d.stopped(cause)
 	d.watchers.Wait()
@@ -107,7 +111,7 @@ const maxChunksWaiting = 2 * DefaultChunkSize
 // mayWait reports whether in may wait, apart from the limits of the queue. What
 // a call waits for may be behind a chunk.
 func (d *reader[Out, In]) mayWait(in inbound[In]) bool {
-	if in.unit == nil || !in.unit.chunk.known || d.p.calls.waiting() > 0 {
+	if in.unit == nil || !in.unit.chunk.known || d.p.calls.waiting() > 0 || d.p.units.awaiting() {
 		return true
 	}
 	n, bytes := d.p.queue.depth()

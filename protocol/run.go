@@ -38,7 +38,7 @@ func (p *AIPProtocol[Out, In]) Run(ctx context.Context) error {
 	r := p.newRun(ctx)
 	defer r.stopHandling(nil)
 	defer r.patience.Close()
-	defer r.stopReader() // Should a handler end the goroutine.
+	defer r.abandon() // Should a handler end the goroutine.
 	r.serve()
 	return r.finish()
 }
@@ -226,12 +226,19 @@ func (r *run[Out, In]) dismiss() bool {
 	return true
 }
 
-// stopReader sends away the reader, if there is one, without waiting for it.
-func (r *run[Out, In]) stopReader() {
+// abandon sends away the reader, and ends the waits of calls, if that was not
+// done: a handler has ended the goroutine.
+func (r *run[Out, In]) abandon() {
 	r.mu.Lock()
-	defer r.mu.Unlock()
-	if r.reader != nil {
-		r.reader.stop()
+	r.busy = false
+	reader := r.reader
+	r.mu.Unlock()
+	if reader != nil {
+		reader.stop()
+		<-reader.finished
+	}
+	if r.cause == nil {
+		r.p.calls.stop(fmt.Errorf("%w: it was stopped", ErrNotRunning), false)
 	}
 }
 

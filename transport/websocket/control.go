@@ -3,6 +3,7 @@ package websocket
 import (
 	"encoding/binary"
 
+	"github.com/aip-go/aip/internal/utf8text"
 	"github.com/aip-go/aip/transport"
 )
 
@@ -17,7 +18,7 @@ func (c *conn) control(opcode byte, payload []byte) error {
 	case opClose:
 		end, err := parseClose(payload)
 		if err != nil {
-			return violation(err)
+			return err
 		}
 		c.gate.writeControl(opClose, payload)
 		return end
@@ -33,11 +34,14 @@ func parseClose(payload []byte) (*transport.CloseError, error) {
 		return end, nil
 	}
 	if len(payload) < 2 {
-		return nil, errCloseCode
+		return nil, violation(errCloseCode)
 	}
 	end.Code, end.Reason = transport.StatusCode(binary.BigEndian.Uint16(payload)), string(payload[2:])
 	if !end.Code.Sendable() {
-		return nil, errCloseCode
+		return nil, violation(errCloseCode)
+	}
+	if !utf8text.Valid(payload[2:]) {
+		return nil, errNotText
 	}
 	return end, nil
 }

@@ -91,9 +91,8 @@ type Options struct {
 	// SendPolicy is what happens then. Default [SendBlock].
 	SendPolicy SendPolicy
 
-	// Engine is the library that makes the handshake and reads and writes control
-	// frames, and with Compression all frames. Default [EngineNhooyr]. It is not
-	// used by [Wrap].
+	// Engine is the library that makes the handshake and, with Compression, reads
+	// and writes the frames. Default [EngineNhooyr]. It is not used by [Wrap].
 	Engine Engine
 	// Compression offers, or accepts, the compression of messages
 	// (permessage-deflate, RFC 7692) without context takeover. It costs memory,

@@ -74,6 +74,9 @@ func scribble(script []byte) (wire []byte) {
 		if how&64 != 0 {
 			payload = append([]byte{3, byte(size)}, payload...)
 		}
+		if first&0x0F == opClose && len(payload) > 2 { // The engines do not mind what is no text.
+			payload = append(payload[:2:2], bytes.ToValidUTF8(payload[2:], nil)...)
+		}
 		frame := rawFrame{fin: first&0x80 != 0, opcode: first & 0x7F, payload: payload}.bytes(how&8 == 0)
 		if mask := frame[1] & 0x80; how&6 != 0 && len(payload) < 126 {
 			long := []byte{frame[0], mask | 126, 0, byte(len(payload))}

@@ -94,7 +94,7 @@ func (c *conn) sendSoon(ctx context.Context, frames []transport.Frame) (taken bo
 	}
 	taken, flushes, err := c.outbox.sendSoon(frames, size, hurry)
 	if flushes {
-		err = c.explain(flush())
+		err = c.explainTo(ctx, flush())
 	}
 	return taken, err
 }

@@ -1,6 +1,7 @@
 package websocket
 
 import (
+	"context"
 	"time"
 
 	"github.com/aip-go/aip/transport"
@@ -84,15 +85,23 @@ func (c *conn) writeByEngine(batch *entry) error {
 }
 
 // explain returns what ended the connection when an error was met in writing.
-func (c *conn) explain(err error) error {
+func (c *conn) explain(err error) error { return c.explainTo(context.Background(), err) }
+
+// explainTo is explain for a sender who waits for no longer than its context
+// allows.
+func (c *conn) explainTo(ctx context.Context, err error) error {
 	if err == nil {
 		return nil
 	}
 	if err != errCloseSent {
 		c.unwritable(err)
 	}
-	<-c.ending // It is near: whoever sent the close frame, or unwritable, is at it.
-	return c.ended()
+	select {
+	case <-c.ending: // It is near: whoever sent the close frame, or unwritable, is at it.
+		return c.ended()
+	case <-ctx.Done():
+		return ctx.Err()
+	}
 }
 
 // writePieces sends a message that consists of the piece and, unless that is the
