@@ -72,8 +72,7 @@ func TestLinkWithoutResume(t *testing.T) {
 			t.Fatal(err)
 		}
 		expectNumbered(t, server, 1, 1)
-		s.latest().Cut(io.ErrUnexpectedEOF)
-		synctest.Wait()
+		s.cut()
 		err := l.Send(t.Context(), numbered(2))
 		if !errors.Is(err, transport.ErrNotConnected) || transport.OutcomeOf(err) != transport.NotSent {
 			t.Errorf("Send: %v", err)
@@ -123,8 +122,7 @@ func TestLinkServerRestarted(t *testing.T) {
 			t.Fatal(err)
 		}
 		s.restart(nil)
-		s.latest().Cut(io.ErrUnexpectedEOF)
-		synctest.Wait()
+		s.cut()
 		ctx, carried := transport.WithReceipt(transport.WithDelivery(t.Context(), transport.Buffered))
 		if err := l.Send(ctx, numbered(3)); err != nil {
 			t.Fatal(err)
@@ -158,8 +156,7 @@ func TestLinkCloseWhileReconnecting(t *testing.T) {
 		o.Strategy = hours{}
 		l := s.link(o)
 		session := s.session()
-		s.latest().Cut(io.ErrUnexpectedEOF)
-		synctest.Wait()
+		s.cut()
 		if l.State() != transport.Connecting {
 			t.Errorf("the state is %s", l.State())
 		}

@@ -2,7 +2,6 @@ package resilience_test
 
 import (
 	"context"
-	"io"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -30,8 +29,7 @@ func TestResumeTakesFewRoundTrips(t *testing.T) {
 		l := s.link(o)
 		session := s.session()
 		for range 3 {
-			s.latest().Cut(io.ErrUnexpectedEOF)
-			synctest.Wait()
+			s.cut()
 			buffered := transport.WithDelivery(t.Context(), transport.Buffered)
 			if err := l.Send(buffered, numbered(1)); err != nil {
 				t.Fatal(err)

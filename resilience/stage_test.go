@@ -10,6 +10,7 @@ import (
 	"net/http"
 	"sync"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"github.com/aip-go/aip/messages"
@@ -68,6 +69,14 @@ func (s *stage) restart(opts *resilience.ResumerOptions) {
 	defer s.mu.Unlock()
 	s.resumer = r
 	s.online = map[string]transport.Transport{}
+}
+
+// cut cuts the latest connection, and returns when that was noticed: nobody may
+// have been reading for an instant.
+func (s *stage) cut() {
+	s.latest().Cut(io.ErrUnexpectedEOF)
+	time.Sleep(2 * time.Millisecond)
+	synctest.Wait()
 }
 
 // listen serves at addr until the test ends.

@@ -58,8 +58,9 @@ func Accept(w http.ResponseWriter, r *http.Request, opts *AcceptOptions) (*Trans
 		return nil, &AcceptError{StatusCode: status, Err: err}
 	}
 	var (
-		gate   *gate
-		remote net.Addr
+		gate    *gate
+		remote  net.Addr
+		network any
 	)
 	link, err := s.engine.Accept(w, r, adapters.AcceptOptions{
 		Subprotocols:  s.Subprotocols,
@@ -69,7 +70,7 @@ func Accept(w http.ResponseWriter, r *http.Request, opts *AcceptOptions) (*Trans
 			if addressed, ok := stream.(interface{ RemoteAddr() net.Addr }); ok {
 				remote = addressed.RemoteAddr()
 			}
-			gate = newGate(stream, false)
+			network, gate = stream, newGate(stream, false)
 			gate.nowait = newNowait(stream)
 			return gate
 		},
@@ -84,6 +85,7 @@ func Accept(w http.ResponseWriter, r *http.Request, opts *AcceptOptions) (*Trans
 	t := newTransport(s)
 	c := newConn(t, link, gate)
 	c.remote = remote
+	c.readBy(network)
 	c.log().Debug("websocket accepted", zap.String("subprotocol", link.Subprotocol()))
 	t.adopt(c)
 	return t, nil

@@ -45,10 +45,12 @@ type conn struct {
 	takes   atomic.Int32             // how the program takes large messages
 	spare   atomic.Pointer[inStream] // one to be used again
 	burst   atomic.Int64             // messages that were sent since the latest one arrived
-	dying   sync.Once                // kill
-	ending  chan struct{}            // closed with the first cause of the end
-	over    chan struct{}            // closed when everything has stopped
-	notices transport.CloseNotices   // of over
+	more    atomic.Bool              // more has arrived than that message
+	reading reading
+	dying   sync.Once              // kill
+	ending  chan struct{}          // closed with the first cause of the end
+	over    chan struct{}          // closed when everything has stopped
+	notices transport.CloseNotices // of over
 	wg      sync.WaitGroup
 
 	mu        sync.Mutex
@@ -82,6 +84,14 @@ func newConn(t *Transport, link adapters.Conn, gate *gate) *conn {
 	return c
 }
 
+// readBy lets receives read from the network, which the gate is over, if that can
+// be interrupted.
+func (c *conn) readBy(network any) {
+	if i, ok := network.(interrupter); ok && c.frames != nil {
+		c.reading.network, c.reading.patience = i, watchdog.New(readerPatience, c.resume)
+	}
+}
+
 // start begins to read. The state must be connected.
 func (c *conn) start() {
 	c.alive.start(c)
@@ -113,6 +123,8 @@ func (c *conn) end(cause *transport.CloseError, next transport.State) bool {
 	c.mu.Unlock()
 	if first {
 		c.outbox.close(cause)
+		c.interrupt()
+		c.resume()
 	}
 	return first
 }
@@ -122,6 +134,13 @@ func (c *conn) ended() *transport.CloseError {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	return c.cause
+}
+
+// atEnd reports whether the connection has ended, or cannot be written to.
+func (c *conn) atEnd() bool {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.cause != nil || c.doomed != nil
 }
 
 // outcome returns the cause and whether it was a failure rather than a close.
@@ -153,6 +172,7 @@ func (c *conn) unwritable(err error) {
 	defer c.mu.Unlock()
 	if c.cause == nil && c.doomed == nil {
 		c.doomed = time.AfterFunc(writeGrace, func() { c.lose(lost(err)) })
+		defer c.resume()
 	}
 }
 
@@ -191,6 +211,7 @@ func (c *conn) finish() {
 	}
 	c.alive.stop()
 	c.pings.stop()
+	c.reading.end()
 	c.watch.Close()
 	c.wg.Wait()
 	if !failed {

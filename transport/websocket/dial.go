@@ -73,6 +73,7 @@ func (t *Transport) dial(ctx context.Context, address string) (_ *conn, err erro
 		// its own with the same context.
 		if _, plain := client.Transport.(*http.Transport); plain {
 			gate.nowait = newNowait(network)
+			c.readBy(network)
 		}
 	}
 	c.log().Debug("websocket connected", zap.String("subprotocol", link.Subprotocol()))

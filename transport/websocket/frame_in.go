@@ -64,11 +64,14 @@ type frameReader struct {
 // it, which is the frameReader itself, and must be read to its end.
 func (r *frameReader) NextReader() (transport.Kind, io.Reader, error) {
 	opcode, err := r.next()
-	if err == nil && opcode == opContinuation {
-		err = violation(errNotBegun)
+	switch {
+	case err != nil: // It may be errInterrupted, and the hint is for the next time.
+		return 0, r, err
+	case opcode == opContinuation:
+		return 0, r, violation(errNotBegun)
 	}
 	r.said, r.hint = r.hint, 0
-	return transport.Kind(opcode), r, err
+	return transport.Kind(opcode), r, nil
 }
 
 // Read reads from the message. It returns io.EOF together with its last bytes,
@@ -113,6 +116,21 @@ func (r *frameReader) Read(p []byte) (int, error) {
 // size returns how long the message is, if that is known: when it has one frame
 // only. It is to be asked before anything was read from it.
 func (r *frameReader) size() (n int64, known bool) { return r.left, r.last }
+
+// gather waits until the message is there, if it has one frame, and that is not
+// wide. It returns how long it is, and whether it is there. It is to be called
+// before anything was read from the message, and may be called again after
+// errInterrupted.
+func (r *frameReader) gather() (n int64, there bool, err error) {
+	if !r.last || r.left > wide {
+		return 0, false, nil
+	}
+	err = r.fill(int(r.left))
+	return r.left, err == nil, err
+}
+
+// buffered reports whether there is more than was asked for.
+func (r *frameReader) buffered() bool { return len(r.b) > 0 }
 
 // next reads the header of the next frame of data and returns its opcode.
 // Control frames before it are taken note of.
@@ -175,26 +193,30 @@ func (r *frameReader) control(header []byte) error {
 	return r.onControl(opcode, payload)
 }
 
-// fill reads until there are n bytes, at most smallRead.
+// fill reads until there are n bytes, at most wide.
 func (r *frameReader) fill(n int) error {
 	for len(r.b) < n {
 		if r.err != nil {
 			return r.err
 		}
-		if r.full && r.large == nil {
+		large := r.full || n > smallRead
+		if large && r.large == nil {
 			r.large = getBuffer()
 		}
 		room := r.small[:]
-		if r.full {
+		if large {
 			room = r.large.b[:bufferSize]
 		}
 		have := copy(room, r.b)
-		if !r.full {
+		if !large {
 			r.shrink()
 		}
 		got, err := r.network(room[have:])
-		r.b, r.err = room[:have+got], err
-		r.full = len(r.b) == len(room)
+		r.b, r.full = room[:have+got], have+got == len(room)
+		if err == errInterrupted {
+			return err
+		}
+		r.err = err
 	}
 	return nil
 }

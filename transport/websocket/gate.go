@@ -4,6 +4,7 @@ import (
 	"errors"
 	"io"
 	"net"
+	"os"
 	"sync"
 	"sync/atomic"
 
@@ -49,6 +50,8 @@ type gate struct {
 	// flushing is held by whoever writes to the network.
 	flushing chan struct{}
 	dead     chan struct{} // closed by kill
+	// interrupted: a deadline interrupts the reading, which can go on after it.
+	interrupted atomic.Bool
 
 	// Of Read, which one goroutine calls.
 	framed  bool        // there is no engine, and somebody else reads
@@ -107,6 +110,9 @@ func (g *gate) receive(p []byte) (int, error) {
 	n, err := g.conn.Read(p)
 	if n > 0 && !g.seen.Load() {
 		g.seen.Store(true)
+	}
+	if err != nil && g.interrupted.Load() && errors.Is(err, os.ErrDeadlineExceeded) {
+		return n, errInterrupted
 	}
 	if err != nil {
 		g.mu.Lock()

@@ -28,16 +28,19 @@ type fault struct {
 
 func (f *fault) Error() string { return f.reason }
 
-// read is the reader: the one goroutine that reads from the network, as long as
-// the connection lives.
+// read is the reader: the goroutine that reads from the network as long as the
+// connection lives, or until a receive does (see direct.go).
 func (c *conn) read() {
-	defer c.finish()
 	for {
 		if err := c.readMessage(); err != nil {
 			c.readEnded(err)
+			break
+		}
+		if c.yield() {
 			return
 		}
 	}
+	c.finish()
 }
 
 // readMessage reads one message into the inbox.
@@ -46,8 +49,7 @@ func (c *conn) readMessage() error {
 	if err != nil {
 		return err
 	}
-	c.seen.Store(true)
-	c.burst.Store(0)
+	c.noted(false)
 	in := incoming{c: c, kind: kind, r: r, limit: c.limit.Load()}
 	select {
 	case <-c.ending:
@@ -57,12 +59,25 @@ func (c *conn) readMessage() error {
 	}
 }
 
+// noted takes note of a message that arrived, and of whether there is more
+// behind it.
+func (c *conn) noted(more bool) {
+	c.seen.Store(true)
+	c.burst.Store(0)
+	c.more.Store(more)
+}
+
 // nextReader waits for the next message.
 func (c *conn) nextReader() (transport.Kind, io.Reader, error) {
-	if c.frames != nil {
-		return c.frames.NextReader()
+	if c.frames == nil {
+		return c.link.NextReader()
 	}
-	return c.link.NextReader()
+	r := &c.reading
+	if kind, err := r.begun, r.err; kind != 0 || err != nil {
+		r.begun = 0
+		return kind, c.frames, err
+	}
+	return c.frames.NextReader()
 }
 
 // incoming is the message that is being read.

@@ -57,14 +57,15 @@ func (c *conn) borrow(ctx context.Context, use func(transport.Frame) error) (use
 // back.
 func (c *conn) receive(ctx context.Context) (f transport.Frame, lent *buffer, err error) {
 	for {
-		m, err := c.nextMessage(ctx)
+		var m message
+		direct, err := c.nextMessage(ctx, &m)
 		if err != nil {
 			return transport.Frame{}, nil, err
 		}
 		if m.stream != nil {
 			m.data, m.lent, err = m.stream.collect(ctx, c)
 		}
-		if err == nil || err == errIncomplete {
+		if !direct && (err == nil || err == errIncomplete) {
 			c.inbox.take()
 		}
 		if err == nil && m.stream != nil {
@@ -80,11 +81,14 @@ func (c *conn) receive(ctx context.Context) (f transport.Frame, lent *buffer, er
 // receiveStream returns the next message as a reader.
 func (c *conn) receiveStream(ctx context.Context) (transport.Kind, io.ReadCloser, error) {
 	c.takes.Store(takesOwn)
-	m, err := c.nextMessage(ctx)
+	var m message
+	direct, err := c.nextMessage(ctx, &m)
 	if err != nil {
 		return 0, nil, err
 	}
-	c.inbox.take()
+	if !direct {
+		c.inbox.take()
+	}
 	r := &inReader{c: c, stream: m.stream, rest: m.data, closed: make(chan struct{})}
 	if m.lent != nil {
 		r.rest = bytes.Clone(m.data)
@@ -93,22 +97,34 @@ func (c *conn) receiveStream(ctx context.Context) (transport.Kind, io.ReadCloser
 	return m.kind, r, nil
 }
 
-// nextMessage waits for the oldest message and leaves it in the inbox, whose
-// taking the caller then holds.
-func (c *conn) nextMessage(ctx context.Context) (message, error) {
+// nextMessage waits for the oldest message. The caller then holds the inbox's
+// taking, and the message is still in the inbox, unless it is reported never to
+// have been.
+func (c *conn) nextMessage(ctx context.Context, m *message) (direct bool, err error) {
 	if err := ctx.Err(); err != nil {
-		return message{}, err
+		return false, err
 	}
 	select {
 	case c.inbox.taking <- struct{}{}:
-	case <-ctx.Done():
-		return message{}, ctx.Err()
+	default:
+		if err := c.awaitTurn(ctx); err != nil {
+			return false, err
+		}
 	}
-	m, err := c.inbox.peek(ctx)
-	if err != nil {
+	if direct, err = c.await(ctx, m); err != nil {
 		<-c.inbox.taking
 	}
-	return m, err
+	return direct, err
+}
+
+// awaitTurn waits until no other receive runs.
+func (c *conn) awaitTurn(ctx context.Context) error {
+	select {
+	case c.inbox.taking <- struct{}{}:
+		return nil
+	case <-ctx.Done():
+		return ctx.Err()
+	}
 }
 
 // collect returns the whole message, or errIncomplete, and forgets the stream.

@@ -83,7 +83,7 @@ func (c *conn) sendSoon(ctx context.Context, frames []transport.Frame) (taken bo
 	if size > maxSoon {
 		return false, nil
 	}
-	hurry := c.burst.Add(1) <= lone && !c.inbox.behind()
+	hurry := c.burst.Add(1) <= lone && !c.more.Load() && !c.inbox.behind()
 	flush := c.gate.flush
 	if leaves := ctx.Done() != nil; leaves && hurry { // It may have to leave while it is written.
 		if c.gate.nowait != nil {

@@ -1,0 +1,266 @@
+package websocket
+
+import (
+	"context"
+	"errors"
+	"sync"
+	"time"
+
+	"github.com/aip-go/aip/internal/watchdog"
+	"github.com/aip-go/aip/transport"
+)
+
+// A receive that waits reads from the network itself, so that a message goes
+// through no other goroutine, and an idle connection needs none. The reader is
+// there when no receive is, so that pings are answered and the end is seen, and
+// for messages that are large, or have several frames.
+
+const (
+	// readerPatience is how long nobody reads before the reader does.
+	readerPatience = time.Millisecond
+	// detour is how many messages go by way of the reader after one that was large:
+	// others like it will follow.
+	detour = 16
+)
+
+// role says who reads from the network.
+type role uint8
+
+const (
+	byReader role = iota
+	byReceive
+	byNobody
+)
+
+// reading is who reads, and what the next one has to know. A connection whose
+// reads cannot be interrupted is always read by the reader.
+type reading struct {
+	network  interrupter        // nil without an interruptible network
+	patience *watchdog.Watchdog // over the time in which nobody reads
+
+	// Of whoever has the role:
+	detour int            // messages that the reader is to read
+	begun  transport.Kind // of a message of which only the header was read; else 0
+	err    error          // why nothing more can be read
+
+	mu     sync.Mutex
+	role   role
+	wanted bool // a receive waits for the reader
+	// The context whose end interrupts, by its channel.
+	done <-chan struct{}
+	stop func() bool
+}
+
+// interrupter is what a network connection has to have for a receive to read.
+type interrupter interface{ SetReadDeadline(t time.Time) error }
+
+// errInterrupted is a read that was interrupted. The next one goes on after it.
+var errInterrupted = errors.New("websocket: a read was interrupted")
+
+// resume has the reader read if nobody does.
+func (c *conn) resume() {
+	r := &c.reading
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if r.role == byNobody {
+		r.role = byReader
+		go c.read()
+	}
+}
+
+// yield reports whether the reader, which has put a message into the inbox, is
+// to end, because a receive was waiting for that.
+func (c *conn) yield() bool {
+	if c.reading.network == nil || !c.leave() {
+		return false
+	}
+	c.rest()
+	return true
+}
+
+// leave lets nobody read, if a receive is about to have the message.
+func (c *conn) leave() bool {
+	r := &c.reading
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	switch {
+	case !r.wanted || !c.inbox.behind(): // Or it has it, and waits for the next one.
+		return false
+	case r.detour > 0:
+		r.detour--
+		return false
+	}
+	r.role = byNobody
+	return true
+}
+
+// rest has the reader read soon, if nobody does: at once when the connection is
+// at its end, or about to be.
+func (c *conn) rest() {
+	r := &c.reading
+	r.mu.Lock()
+	nobody := r.role == byNobody
+	r.mu.Unlock()
+	switch {
+	case !nobody:
+	case c.atEnd():
+		c.resume()
+	default:
+		r.patience.Start()
+	}
+}
+
+// await waits for the oldest message. It reports whether that was not in the
+// inbox, where it is otherwise. It waits with as little on the stack as can be:
+// many do at once.
+func (c *conn) await(ctx context.Context, m *message) (direct bool, err error) {
+	r := &c.reading
+	if r.network == nil {
+		return false, c.peek(ctx, m)
+	}
+	r.patience.Stop()
+	if !c.inbox.behind() && c.beginReading(ctx) {
+		err = c.readDirect(ctx, m)
+		direct = err != errHandedOver
+	}
+	if !direct {
+		c.want(true)
+		err = c.peek(ctx, m)
+		c.want(false)
+	}
+	c.rest()
+	return direct, err
+}
+
+// peek waits for what the reader brings.
+func (c *conn) peek(ctx context.Context, m *message) (err error) {
+	*m, err = c.inbox.peek(ctx)
+	return err
+}
+
+func (c *conn) want(wanted bool) {
+	c.reading.mu.Lock()
+	defer c.reading.mu.Unlock()
+	c.reading.wanted = wanted
+}
+
+// beginReading makes a receive the one that reads, if nobody does. The end of
+// ctx then interrupts it.
+func (c *conn) beginReading(ctx context.Context) bool {
+	r := &c.reading
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if r.role != byNobody {
+		return false
+	}
+	if done := ctx.Done(); done != r.done {
+		if r.stop != nil {
+			r.stop()
+		}
+		r.done, r.stop = done, nil
+		if done != nil {
+			r.stop = context.AfterFunc(ctx, c.interrupt)
+		}
+	}
+	r.role = byReceive
+	return true
+}
+
+// interrupt interrupts the read of a receive.
+func (c *conn) interrupt() {
+	r := &c.reading
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if r.role == byReceive {
+		c.gate.interrupted.Store(true)
+		_ = r.network.SetReadDeadline(time.Unix(1, 0)) // Of a closed connection reads end as well.
+	}
+}
+
+// endReading gives the role on. The connection can be read again.
+func (c *conn) endReading(to role) {
+	r := &c.reading
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	c.clear()
+	if r.role = to; to == byReader {
+		go c.read()
+	}
+}
+
+// clear takes an interruption back. The reading is locked.
+func (c *conn) clear() {
+	if c.gate.interrupted.Load() {
+		_ = c.reading.network.SetReadDeadline(time.Time{}) // As above.
+		c.gate.interrupted.Store(false)
+	}
+}
+
+// end lets go of everything when nobody will read any more.
+func (r *reading) end() {
+	if r.network == nil {
+		return
+	}
+	r.patience.Close()
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if r.stop != nil {
+		r.stop()
+	}
+	r.done, r.stop = nil, nil
+}
+
+// errHandedOver says that the reader brings what is next.
+var errHandedOver = errors.New("websocket: handed over to the reader")
+
+// readDirect waits for the next message and returns it, if it is not large, the
+// error of ctx, or errHandedOver.
+func (c *conn) readDirect(ctx context.Context, m *message) error {
+	r := &c.reading
+	for ctx.Err() == nil && c.ended() == nil {
+		var taken bool
+		if taken, r.err = c.tryTake(m); taken {
+			c.endReading(byNobody)
+			return nil
+		}
+		if r.err != errInterrupted {
+			break
+		}
+		r.mu.Lock()
+		c.clear()
+		r.mu.Unlock()
+		r.err = nil
+	}
+	c.endReading(byReader)
+	if err := ctx.Err(); err != nil {
+		return err
+	}
+	return errHandedOver
+}
+
+// tryTake waits for the next message, and returns it unless it is one for the
+// reader.
+func (c *conn) tryTake(m *message) (taken bool, err error) {
+	r := &c.reading
+	if r.begun == 0 {
+		if r.begun, _, err = c.frames.NextReader(); err != nil {
+			return false, err
+		}
+	}
+	in := incoming{c: c, kind: r.begun, r: c.frames, limit: c.limit.Load()}
+	size, there, err := c.frames.gather()
+	switch {
+	case err != nil:
+		return false, err
+	case !there, in.limit > 0 && size > in.limit, size >= minLent && size <= c.lendable(in.kind), c.ended() != nil:
+		r.detour = detour
+		return false, nil
+	}
+	r.begun = 0
+	if m.data, err = in.fill(make([]byte, size)); err != nil {
+		return false, err
+	}
+	m.kind = in.kind
+	c.noted(c.frames.buffered())
+	return true, nil
+}
