@@ -116,7 +116,7 @@ func (c *conn) rest() {
 func (c *conn) await(ctx context.Context, m *message) (direct bool, err error) {
 	r := &c.reading
 	if r.network == nil {
-		return false, c.peek(ctx, m)
+		return false, c.inbox.peek(ctx, m)
 	}
 	r.patience.Stop()
 	if !c.inbox.behind() && c.beginReading(ctx) {
@@ -125,17 +125,11 @@ func (c *conn) await(ctx context.Context, m *message) (direct bool, err error) {
 	}
 	if !direct {
 		c.want(true)
-		err = c.peek(ctx, m)
+		err = c.inbox.peek(ctx, m)
 		c.want(false)
 	}
 	c.rest()
 	return direct, err
-}
-
-// peek waits for what the reader brings.
-func (c *conn) peek(ctx context.Context, m *message) (err error) {
-	*m, err = c.inbox.peek(ctx)
-	return err
 }
 
 func (c *conn) want(wanted bool) {
@@ -247,6 +241,13 @@ func (c *conn) tryTake(m *message) (taken bool, err error) {
 			return false, err
 		}
 	}
+	return c.takeBegun(m)
+}
+
+// takeBegun is tryTake when the message has begun. It is a function of its own
+// for the sake of the stack on which tryTake waits.
+func (c *conn) takeBegun(m *message) (taken bool, err error) {
+	r := &c.reading
 	in := incoming{c: c, kind: r.begun, r: c.frames, limit: c.limit.Load()}
 	size, there, err := c.frames.gather()
 	switch {

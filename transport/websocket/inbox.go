@@ -129,20 +129,20 @@ func (in *inbox) tryPut(m message, force bool) bool {
 	return true
 }
 
-// peek waits for the oldest message and returns it without taking it. When
-// there is none any more it returns what ended the connection.
-func (in *inbox) peek(ctx context.Context) (message, error) {
+// peek waits for the oldest message and copies it without taking it. When there
+// is none any more it returns what ended the connection.
+func (in *inbox) peek(ctx context.Context, m *message) error {
 	for {
 		in.mu.Lock()
 		if in.first < len(in.queue) {
-			m := in.queue[in.first]
+			*m = in.queue[in.first]
 			in.mu.Unlock()
-			return m, nil
+			return nil
 		}
 		cause := in.cause
 		in.mu.Unlock()
 		if cause != nil {
-			return message{}, cause
+			return cause
 		}
 		if ctx.Done() == nil {
 			<-in.filled
@@ -151,7 +151,7 @@ func (in *inbox) peek(ctx context.Context) (message, error) {
 		select {
 		case <-in.filled:
 		case <-ctx.Done():
-			return message{}, ctx.Err()
+			return ctx.Err()
 		}
 	}
 }
