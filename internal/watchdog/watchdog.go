@@ -8,7 +8,11 @@ import (
 	"time"
 )
 
-// Watchdog watches one thing at a time. Starting and stopping costs two atomic
+// rarely is how often, at least, a watchdog looks that has enough to do: a timer
+// that ends wakes threads, and there may be one for each of many connections.
+const rarely = 8 * time.Millisecond
+
+// Watchdog watches one thing at a time. Starting and stopping costs a few atomic
 // operations and a look at the clock: its timer runs on and finds out by itself
 // whether there is anything to be watched.
 type Watchdog struct {
@@ -16,19 +20,22 @@ type Watchdog struct {
 	expired func()
 	base    time.Time
 
-	began atomic.Int64 // nanoseconds since base; 0 while nothing is watched
-	armed atomic.Bool  // the timer runs
+	began  atomic.Int64  // nanoseconds since base; 0 while nothing is watched
+	starts atomic.Uint32 // how often Start was called
+	armed  atomic.Bool   // the timer runs
 
 	mu     sync.Mutex
 	timer  *time.Timer
+	every  time.Duration // how often it looks at present
+	seen   uint32        // starts when it looked
 	closed bool
 }
 
 // New returns a watchdog that calls expired, in a goroutine of its own, for what
-// takes longer than timeout, within twice that time, and once for each. Zero
-// means no limit.
+// takes longer than timeout, and once for each: within twice that time or, of
+// one in a quick succession, 8 ms after it. Zero means no limit.
 func New(timeout time.Duration, expired func()) *Watchdog {
-	return &Watchdog{timeout: timeout, expired: expired, base: time.Now()}
+	return &Watchdog{timeout: timeout, expired: expired, base: time.Now(), every: timeout}
 }
 
 // now is never 0.
@@ -40,6 +47,7 @@ func (w *Watchdog) Start() {
 		return
 	}
 	w.began.Store(w.now())
+	w.starts.Add(1)
 	if !w.armed.Load() {
 		w.arm(w.timeout)
 	}
@@ -65,15 +73,33 @@ func (w *Watchdog) arm(d time.Duration) {
 func (w *Watchdog) check() {
 	w.armed.Store(false)
 	// A Start from here on arms the timer itself.
-	began := w.began.Load()
-	if began == 0 {
+	began, left := w.began.Load(), w.timeout
+	if began != 0 {
+		left -= time.Duration(w.now() - began)
+	}
+	if left <= 0 {
+		w.expired()
 		return
 	}
-	if left := w.timeout - time.Duration(w.now()-began); left > 0 {
-		w.arm(left)
-		return
+	if every := w.pace(); began != 0 || every > 0 {
+		w.arm(max(left, every))
 	}
-	w.expired()
+}
+
+// pace returns how long not to look, at most rarely or the timeout: the longer,
+// the longer Start has been called all the time; 0 if it was not called since
+// the latest look.
+func (w *Watchdog) pace() time.Duration {
+	starts := w.starts.Load()
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	if starts == w.seen {
+		w.every = w.timeout
+		return 0
+	}
+	w.seen = starts
+	w.every = min(2*w.every, max(w.timeout, rarely))
+	return w.every
 }
 
 // Close ends the watch for good. A call of expired may still be running.
