@@ -276,6 +276,79 @@ func TestDeadlineOfTheNetwork(t *testing.T) {
 	})
 }
 
+// foreign is a network connection whose deadlines are not those of the
+// operating system's.
+type foreign struct {
+	net.Conn
+	readErr     error // in place of an expired deadline
+	deadlineErr error // of SetReadDeadline
+}
+
+func (f *foreign) Read(p []byte) (int, error) {
+	n, err := f.Conn.Read(p)
+	if f.readErr != nil && errors.Is(err, os.ErrDeadlineExceeded) {
+		err = f.readErr
+	}
+	return n, err
+}
+
+func (f *foreign) SetReadDeadline(at time.Time) error {
+	if f.deadlineErr != nil {
+		return f.deadlineErr
+	}
+	return f.Conn.SetReadDeadline(at)
+}
+
+// timeout is an expired deadline as multiplexers have it.
+type timeout struct{}
+
+func (timeout) Error() string   { return "deadline reached" }
+func (timeout) Timeout() bool   { return true }
+func (timeout) Temporary() bool { return true }
+
+// Protects: the end of a receive's context over network connections that are
+// somebody else's: it ends the receive, and not the connection.
+func TestReceiveOverForeignNetworks(t *testing.T) {
+	for name, network := range map[string]foreign{
+		"its own timeout": {readErr: timeout{}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				p := newPlace(t, nil)
+				client := websocket.New(&websocket.Options{HTTPClient: &http.Client{Transport: &http.Transport{
+					DialContext: func(ctx context.Context, _, addr string) (net.Conn, error) {
+						c, err := p.network.DialContext(ctx, "tcp", addr)
+						network := network
+						network.Conn = c
+						return &network, err
+					},
+				}}})
+				if err := client.Connect(t.Context(), "ws://server/ws"); err != nil {
+					t.Fatal(err)
+				}
+				server, err := p.accept(t.Context())
+				if err != nil {
+					t.Fatal(err)
+				}
+				defer closeAll(t, server)
+				defer client.Abort(nil)
+				for range 3 {
+					usable(t, server, client)
+				}
+				ctx, cancel := context.WithTimeout(t.Context(), time.Second)
+				defer cancel()
+				select {
+				case r := <-receiving(ctx, client):
+					is(t, "Receive", r.err, context.DeadlineExceeded)
+				case <-time.After(time.Minute):
+					t.Fatal("Receive does not return")
+				}
+				usable(t, server, client)
+			})
+		})
+	}
+}
+
 // Protects: contexts that end at the same moment as messages arrive: nothing is
 // lost, and nothing comes twice.
 func TestReceiveRacesWithItsContext(t *testing.T) {

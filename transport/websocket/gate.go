@@ -4,7 +4,6 @@ import (
 	"errors"
 	"io"
 	"net"
-	"os"
 	"sync"
 	"sync/atomic"
 
@@ -111,7 +110,7 @@ func (g *gate) receive(p []byte) (int, error) {
 	if n > 0 && !g.seen.Load() {
 		g.seen.Store(true)
 	}
-	if err != nil && g.interrupted.Load() && errors.Is(err, os.ErrDeadlineExceeded) {
+	if err != nil && g.interrupted.Load() && timedOut(err) {
 		return n, errInterrupted
 	}
 	if err != nil {
@@ -123,6 +122,13 @@ func (g *gate) receive(p []byte) (int, error) {
 		err = errEnded
 	}
 	return n, err
+}
+
+// timedOut reports whether an error of the network is an expired deadline. Not all
+// that carry bytes have that of the operating system.
+func timedOut(err error) bool {
+	var network net.Error
+	return errors.As(err, &network) && network.Timeout()
 }
 
 // unmasked returns how many of the bytes come before the first masked frame.
