@@ -311,6 +311,7 @@ func (timeout) Temporary() bool { return true }
 func TestReceiveOverForeignNetworks(t *testing.T) {
 	for name, network := range map[string]foreign{
 		"its own timeout": {readErr: timeout{}},
+		"no deadlines":    {deadlineErr: errors.ErrUnsupported},
 	} {
 		t.Run(name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
