@@ -249,11 +249,14 @@ func (c *conn) tryTake(m *message) (taken bool, err error) {
 func (c *conn) takeBegun(m *message) (taken bool, err error) {
 	r := &c.reading
 	in := incoming{c: c, kind: r.begun, r: c.frames, limit: c.limit.Load()}
+	if size, known := c.frames.size(); known && in.limit > 0 && size > in.limit {
+		return false, nil // It need not arrive to be refused.
+	}
 	size, there, err := c.frames.gather()
 	switch {
 	case err != nil:
 		return false, err
-	case !there, in.limit > 0 && size > in.limit, size >= minLent && size <= c.lendable(in.kind), c.ended() != nil:
+	case !there, size >= minLent && size <= c.lendable(in.kind), c.ended() != nil:
 		r.detour = detour
 		return false, nil
 	}

@@ -152,6 +152,23 @@ func TestReceiveTakesTurnsWithTheReader(t *testing.T) {
 	})
 }
 
+// Protects: the refusal of a message that is too large, before it has arrived.
+func TestReceiveRefusesByTheHeader(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		at, raw := direct(t)
+		at.SetReadLimit(100)
+		got := receiving(t.Context(), at)
+		readsItself(t, at)
+		raw.write(rawFrame{true, opText, make([]byte, 101)}.bytes(true)[:50])
+		select {
+		case r := <-got:
+			is(t, "Receive", r.err, transport.ErrMessageTooLarge)
+		case <-time.After(time.Minute):
+			t.Error("the rest is waited for")
+		}
+	})
+}
+
 // Protects: control frames while the program takes its time with a message.
 func TestPingBetweenReceives(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
