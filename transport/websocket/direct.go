@@ -41,6 +41,7 @@ type reading struct {
 	// Of whoever has the role:
 	detour int            // messages that the reader is to read
 	begun  transport.Kind // of a message of which only the header was read; else 0
+	limit  int64          // of the latest message, from when it began
 	err    error          // why nothing more can be read
 
 	mu     sync.Mutex
@@ -240,6 +241,7 @@ func (c *conn) tryTake(m *message) (taken bool, err error) {
 		if r.begun, _, err = c.frames.NextReader(); err != nil {
 			return false, err
 		}
+		r.limit = c.limit.Load()
 	}
 	return c.takeBegun(m)
 }
@@ -248,7 +250,7 @@ func (c *conn) tryTake(m *message) (taken bool, err error) {
 // for the sake of the stack on which tryTake waits.
 func (c *conn) takeBegun(m *message) (taken bool, err error) {
 	r := &c.reading
-	in := incoming{c: c, kind: r.begun, r: c.frames, limit: c.limit.Load()}
+	in := incoming{c: c, kind: r.begun, r: c.frames, limit: r.limit}
 	if size, known := c.frames.size(); known && in.limit > 0 && size > in.limit {
 		return false, nil // It need not arrive to be refused.
 	}

@@ -169,6 +169,30 @@ func TestReceiveRefusesByTheHeader(t *testing.T) {
 	})
 }
 
+// Protects: the limit at which a message began, for whoever goes on with it.
+func TestReadLimitOfInterruptedMessage(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		at, raw := direct(t)
+		ctx, cancel := context.WithCancel(t.Context())
+		got := receiving(ctx, at)
+		readsItself(t, at)
+		wire := rawFrame{true, opText, bytes.Repeat([]byte("m"), 200)}.bytes(true)
+		raw.write(wire[:50])
+		synctest.Wait()
+		at.SetReadLimit(100)
+		cancel()
+		<-got
+		got = receiving(t.Context(), at)
+		raw.write(wire[50:])
+		if r := <-got; len(r.data) != 200 {
+			t.Errorf("Receive: %d bytes, %v", len(r.data), r.err)
+		}
+		got = receiving(t.Context(), at)
+		raw.send(rawFrame{true, opText, make([]byte, 101)})
+		is(t, "Receive", (<-got).err, transport.ErrMessageTooLarge)
+	})
+}
+
 // Protects: control frames while the program takes its time with a message.
 func TestPingBetweenReceives(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {

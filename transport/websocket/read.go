@@ -50,7 +50,7 @@ func (c *conn) readMessage() error {
 		return err
 	}
 	c.noted(false)
-	in := incoming{c: c, kind: kind, r: r, limit: c.limit.Load()}
+	in := incoming{c: c, kind: kind, r: r, limit: c.reading.limit}
 	select {
 	case <-c.ending:
 		return in.discard()
@@ -67,17 +67,20 @@ func (c *conn) noted(more bool) {
 	c.more.Store(more)
 }
 
-// nextReader waits for the next message.
-func (c *conn) nextReader() (transport.Kind, io.Reader, error) {
-	if c.frames == nil {
-		return c.link.NextReader()
-	}
+// nextReader waits for the next message, and notes the limit for it.
+func (c *conn) nextReader() (kind transport.Kind, from io.Reader, err error) {
 	r := &c.reading
 	if kind, err := r.begun, r.err; kind != 0 || err != nil {
 		r.begun = 0
 		return kind, c.frames, err
 	}
-	return c.frames.NextReader()
+	if c.frames == nil {
+		kind, from, err = c.link.NextReader()
+	} else {
+		kind, from, err = c.frames.NextReader()
+	}
+	r.limit = c.limit.Load()
+	return kind, from, err
 }
 
 // incoming is the message that is being read.
