@@ -47,9 +47,12 @@ type reading struct {
 	mu     sync.Mutex
 	role   role
 	wanted bool // a receive waits for the reader
-	// The context whose end interrupts, by its channel.
+	// The context of the latest receive that read, by its channel. Its end
+	// interrupts, from the second such receive in a row on also between them:
+	// one that is for one receive only usually ends directly after it.
 	done <-chan struct{}
-	stop func() bool
+	stop func() bool // nil unless its end interrupts
+	kept bool
 }
 
 // interrupter is what a network connection has to have for a receive to read.
@@ -148,17 +151,23 @@ func (c *conn) beginReading(ctx context.Context) bool {
 	if r.role != byNobody {
 		return false
 	}
-	if done := ctx.Done(); done != r.done {
-		if r.stop != nil {
-			r.stop()
-		}
-		r.done, r.stop = done, nil
-		if done != nil {
-			r.stop = context.AfterFunc(ctx, c.interrupt)
-		}
+	done := ctx.Done()
+	if r.kept = done == r.done; !r.kept {
+		r.forget()
+	}
+	if r.done = done; done != nil && r.stop == nil {
+		r.stop = context.AfterFunc(ctx, c.interrupt)
 	}
 	r.role = byReceive
 	return true
+}
+
+// forget lets go of the context. The reading is locked.
+func (r *reading) forget() {
+	if r.stop != nil {
+		r.stop()
+		r.stop = nil
+	}
 }
 
 // interrupt interrupts the read of a receive.
@@ -177,6 +186,9 @@ func (c *conn) endReading(to role) {
 	r := &c.reading
 	r.mu.Lock()
 	defer r.mu.Unlock()
+	if !r.kept {
+		r.forget()
+	}
 	c.clear()
 	if r.role = to; to == byReader {
 		go c.read()
@@ -199,10 +211,8 @@ func (r *reading) end() {
 	r.patience.Close()
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	if r.stop != nil {
-		r.stop()
-	}
-	r.done, r.stop = nil, nil
+	r.forget()
+	r.done = nil
 }
 
 // errHandedOver says that the reader brings what is next.

@@ -391,6 +391,59 @@ func TestReceiveOverForeignNetworks(t *testing.T) {
 	}
 }
 
+// counted is a network connection that counts how often its deadline is set.
+type counted struct {
+	net.Conn
+	deadlines atomic.Int64
+}
+
+func (c *counted) SetReadDeadline(at time.Time) error {
+	c.deadlines.Add(1)
+	return c.Conn.SetReadDeadline(at)
+}
+
+// Protects: receives with a context for each, as with timeouts, from the late end
+// of the context before.
+func TestReceiveIsNotInterruptedByTheContextBefore(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		p := newPlace(t, nil)
+		var network *counted
+		client := websocket.New(&websocket.Options{HTTPClient: &http.Client{Transport: &http.Transport{
+			DialContext: func(ctx context.Context, _, addr string) (net.Conn, error) {
+				c, err := p.network.DialContext(ctx, "tcp", addr)
+				network = &counted{Conn: c}
+				return network, err
+			},
+		}}})
+		if err := client.Connect(t.Context(), "ws://server/ws"); err != nil {
+			t.Fatal(err)
+		}
+		server, err := p.accept(t.Context())
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer closeAll(t, client, server)
+		before, direct := network.deadlines.Load(), 0
+		for range 100 {
+			ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
+			got := receiving(ctx, client)
+			if client.ReadsItself() {
+				direct++
+			}
+			if err := server.Send(t.Context(), []byte("x")); err != nil {
+				t.Fatal(err)
+			}
+			if r := <-got; r.err != nil {
+				t.Fatal(r.err)
+			}
+			cancel()
+		}
+		if n := network.deadlines.Load() - before; direct < 50 || n > 0 {
+			t.Errorf("%d of 100 receives read from the network, with %d deadlines", direct, n)
+		}
+	})
+}
+
 // Protects: contexts that end at the same moment as messages arrive: nothing is
 // lost, and nothing comes twice.
 func TestReceiveRacesWithItsContext(t *testing.T) {
