@@ -11,6 +11,7 @@ import (
 func (c *conn) close(code transport.StatusCode, reason string) {
 	reason = transport.TruncateReason(reason)
 	cause := &transport.CloseError{Code: code, Reason: reason}
+	c.settle()
 	if c.end(cause, transport.Disconnecting) {
 		c.inbox.end(cause)
 		bound := time.AfterFunc(c.CloseTimeout, c.kill)

@@ -203,6 +203,32 @@ func (c *conn) clear() {
 	}
 }
 
+// settle puts the messages that were read, and that nobody is about to take, into
+// the inbox.
+func (c *conn) settle() {
+	r := &c.reading
+	r.mu.Lock()
+	idle := r.role == byNobody
+	if idle {
+		r.role = byReceive
+	}
+	r.mu.Unlock()
+	if !idle {
+		return
+	}
+	c.frames.offline = true
+	for taken := true; taken; {
+		var m message
+		if taken, r.err = c.tryTake(&m); taken {
+			c.inbox.tryPut(m, true) // It is little: what one read brought.
+		}
+	}
+	if c.frames.offline = false; r.err == errInterrupted {
+		r.err = nil
+	}
+	c.endReading(byReader)
+}
+
 // end lets go of everything when nobody will read any more.
 func (r *reading) end() {
 	if r.network == nil {

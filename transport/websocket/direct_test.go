@@ -262,6 +262,38 @@ func TestCloseHandshakeWhileAReceiveReads(t *testing.T) {
 	})
 }
 
+// Protects: what was read together with the message before, when nobody has read
+// since then and this side closes.
+func TestCloseKeepsWhatWasRead(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		at, raw := direct(t)
+		got := receiving(t.Context(), at)
+		readsItself(t, at)
+		var wire []byte
+		for _, text := range []string{"one", "two", "three"} {
+			wire = append(wire, rawFrame{true, opText, []byte(text)}.bytes(true)...)
+		}
+		raw.write(append(wire, rawFrame{true, opText, []byte("four")}.bytes(true)[:7]...))
+		if r := <-got; string(r.data) != "one" {
+			t.Fatalf("Receive: %q, %v", r.data, r.err)
+		}
+		synctest.Wait()
+		go func() {
+			raw.next()
+			raw.write(rawFrame{true, opText, []byte("four")}.bytes(true)[7:])
+			raw.send(closeFrame(1000, ""))
+		}()
+		closeAll(t, at)
+		for _, text := range []string{"two", "three"} {
+			if data, err := at.Receive(t.Context()); string(data) != text {
+				t.Errorf("Receive after Close: %q, %v; want %q", data, err, text)
+			}
+		}
+		_, err := at.Receive(t.Context())
+		closedWith(t, "Receive", err, transport.StatusNormal, false)
+	})
+}
+
 // impatient is a network connection with a deadline of its own.
 type impatient struct {
 	net.Conn

@@ -52,6 +52,8 @@ type frameReader struct {
 	full  bool    // the latest read took all there was room for
 	err   error   // of the network, after b
 	hint  int64   // the peer said that the next message has as many bytes; 0 if not
+	// offline: the network is not read, as if that was interrupted at once.
+	offline bool
 
 	// Of the message that is being read.
 	left int64 // bytes of the frame
@@ -223,8 +225,11 @@ func (r *frameReader) fill(n int) error {
 
 // network reads from the network.
 func (r *frameReader) network(p []byte) (int, error) {
-	if r.err != nil {
+	switch {
+	case r.err != nil:
 		return 0, r.err
+	case r.offline:
+		return 0, errInterrupted
 	}
 	return r.gate.receive(p)
 }
