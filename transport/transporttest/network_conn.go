@@ -167,6 +167,9 @@ func (c *conn) SetWriteDeadline(t time.Time) error {
 	return c.setDeadline(func() { c.writeDeadline = t })
 }
 
+// ReadsGoOn says that a read which a deadline has ended can be repeated.
+func (c *conn) ReadsGoOn() {}
+
 func (c *conn) setDeadline(set func()) error {
 	c.link.mu.Lock()
 	defer c.link.mu.Unlock()

@@ -87,8 +87,7 @@ func newConn(t *Transport, link adapters.Conn, gate *gate) *conn {
 // readBy lets receives read from the network, which the gate is over, if that can
 // be interrupted.
 func (c *conn) readBy(network any) {
-	i, ok := network.(interrupter)
-	if ok && c.frames != nil && i.SetReadDeadline(time.Time{}) == nil { // A net.Conn need not be able to.
+	if i := interruptible(network); i != nil && c.frames != nil {
 		c.reading.network, c.reading.patience = i, watchdog.New(readerPatience, c.resume)
 	}
 }

@@ -2,7 +2,9 @@ package websocket
 
 import (
 	"context"
+	"crypto/tls"
 	"errors"
+	"net"
 	"sync"
 	"time"
 
@@ -57,6 +59,30 @@ type reading struct {
 
 // interrupter is what a network connection has to have for a receive to read.
 type interrupter interface{ SetReadDeadline(t time.Time) error }
+
+// interruptible returns a network connection if a deadline interrupts its reads,
+// and they go on after it where they were. That is known of those of the
+// operating system, with and without TLS, and of such as say so. Every net.Conn
+// has deadlines; what wraps one may do nothing for them, or set its own in each
+// read, or lose the half of what it reads.
+func interruptible(network any) interrupter {
+	switch n := network.(type) {
+	case *net.TCPConn:
+		return n
+	case *net.UnixConn:
+		return n
+	case *tls.Conn:
+		if interruptible(n.NetConn()) != nil {
+			return n
+		}
+	case interface {
+		interrupter
+		ReadsGoOn() // It does nothing.
+	}:
+		return n
+	}
+	return nil
+}
 
 // errInterrupted is a read that was interrupted. The next one goes on after it.
 var errInterrupted = errors.New("websocket: a read was interrupted")

@@ -301,6 +301,8 @@ type impatient struct {
 	over  atomic.Bool
 }
 
+func (*impatient) ReadsGoOn() {}
+
 func (i *impatient) Read(p []byte) (int, error) {
 	if i.reads.Add(1); i.over.Load() {
 		return 0, os.ErrDeadlineExceeded
@@ -349,12 +351,11 @@ func TestDeadlineOfTheNetwork(t *testing.T) {
 	})
 }
 
-// foreign is a network connection whose deadlines are not those of the
-// operating system's.
+// foreign is a network connection that somebody else has made.
 type foreign struct {
 	net.Conn
 	readErr     error // in place of an expired deadline
-	deadlineErr error // of SetReadDeadline
+	setDeadline func(net.Conn, time.Time) error
 }
 
 func (f *foreign) Read(p []byte) (int, error) {
@@ -365,12 +366,12 @@ func (f *foreign) Read(p []byte) (int, error) {
 	return n, err
 }
 
-func (f *foreign) SetReadDeadline(at time.Time) error {
-	if f.deadlineErr != nil {
-		return f.deadlineErr
-	}
-	return f.Conn.SetReadDeadline(at)
-}
+func (f *foreign) SetReadDeadline(at time.Time) error { return f.setDeadline(f.Conn, at) }
+
+// known is one that says of itself how it is.
+type known struct{ foreign }
+
+func (*known) ReadsGoOn() {}
 
 // timeout is an expired deadline as multiplexers have it.
 type timeout struct{}
@@ -382,9 +383,16 @@ func (timeout) Temporary() bool { return true }
 // Protects: the end of a receive's context over network connections that are
 // somebody else's: it ends the receive, and not the connection.
 func TestReceiveOverForeignNetworks(t *testing.T) {
-	for name, network := range map[string]foreign{
-		"its own timeout": {readErr: timeout{}},
-		"no deadlines":    {deadlineErr: errors.ErrUnsupported},
+	for name, wrap := range map[string]func(net.Conn) net.Conn{
+		"its own timeout": func(c net.Conn) net.Conn {
+			return &known{foreign{c, timeout{}, net.Conn.SetReadDeadline}}
+		},
+		"no deadlines": func(c net.Conn) net.Conn {
+			return &foreign{c, nil, func(net.Conn, time.Time) error { return errors.ErrUnsupported }}
+		},
+		"deadlines that do nothing": func(c net.Conn) net.Conn {
+			return &foreign{c, nil, func(net.Conn, time.Time) error { return nil }}
+		},
 	} {
 		t.Run(name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
@@ -392,9 +400,7 @@ func TestReceiveOverForeignNetworks(t *testing.T) {
 				client := websocket.New(&websocket.Options{HTTPClient: &http.Client{Transport: &http.Transport{
 					DialContext: func(ctx context.Context, _, addr string) (net.Conn, error) {
 						c, err := p.network.DialContext(ctx, "tcp", addr)
-						network := network
-						network.Conn = c
-						return &network, err
+						return wrap(c), err
 					},
 				}}})
 				if err := client.Connect(t.Context(), "ws://server/ws"); err != nil {
@@ -428,6 +434,8 @@ type counted struct {
 	net.Conn
 	deadlines atomic.Int64
 }
+
+func (*counted) ReadsGoOn() {}
 
 func (c *counted) SetReadDeadline(at time.Time) error {
 	c.deadlines.Add(1)
