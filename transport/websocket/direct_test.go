@@ -209,6 +209,22 @@ func TestPingBetweenReceives(t *testing.T) {
 	})
 }
 
+// Protects: the round trip of a ping directly after a receive, when nobody reads.
+func TestPingAfterReceive(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		at, raw := direct(t)
+		go func() {
+			f := raw.next()
+			raw.send(rawFrame{true, opPong, f.payload})
+		}()
+		began := time.Now()
+		if err := at.Ping(t.Context()); err != nil {
+			t.Error(err)
+		}
+		within(t, "the round trip", began, 0)
+	})
+}
+
 // Protects: the end of the connection while a receive reads, between receives,
 // and its context.
 func TestEndWhileAReceiveReads(t *testing.T) {

@@ -166,6 +166,7 @@ func (c *conn) ping(ctx context.Context) error {
 	if f == nil {
 		return c.ended() // Or else it would have been sent.
 	}
+	c.resume() // Its answer is to be seen at once.
 	select {
 	case <-f.done:
 	case <-c.ending:
