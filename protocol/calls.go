@@ -3,6 +3,7 @@ package protocol
 import (
 	"context"
 	"fmt"
+	"slices"
 	"sync"
 )
 
@@ -19,7 +20,6 @@ type calls[In Message] struct {
 	ended     error         // what ended the connection; nil before
 	keyed     map[matchKey]*Reply[In]
 	unkeyed   []*Reply[In]
-	nested    int
 	done      tombstones
 	late      uint64
 	duplicate uint64
@@ -51,46 +51,31 @@ func (c *calls[In]) expect(match Match[In], nested, needRun bool) (*Reply[In], e
 	case c.keyed[match.key] != nil:
 		return nil, ErrDuplicateCall
 	default:
-		c.done.forget(match.key)
 		c.keyed[match.key] = r
-	}
-	if nested {
-		c.nested++
 	}
 	c.poke()
 	return r, nil
 }
 
-// remove takes r out of the table and reports whether it was there. The table
-// is locked.
-func (c *calls[In]) remove(r *Reply[In]) bool {
-	found := false
+// end takes r, which is in the table, out of it and ends its wait. The table is
+// locked.
+func (c *calls[In]) end(r *Reply[In], m *In, err error) {
 	if r.match.accepts == nil {
-		if found = c.keyed[r.match.key] == r; found {
-			delete(c.keyed, r.match.key)
-		}
-	} else {
-		for i, other := range c.unkeyed {
-			if found = other == r; found {
-				c.unkeyed = append(c.unkeyed[:i], c.unkeyed[i+1:]...)
-				break
-			}
-		}
+		delete(c.keyed, r.match.key)
+	} else if i := slices.Index(c.unkeyed, r); i >= 0 {
+		c.unkeyed = slices.Delete(c.unkeyed, i, i+1)
 	}
-	if found && r.nested {
-		c.nested--
-	}
-	return found
+	r.over, r.message, r.err = true, m, err
+	close(r.done)
 }
 
-// finish ends the wait of r, which is in the table. The table is locked.
+// finish is end for a call whose reply may come again, or still. The table is
+// locked.
 func (c *calls[In]) finish(r *Reply[In], m *In, err error) {
-	c.remove(r)
 	if r.match.keep {
 		c.done.add(r.match.key, m != nil)
 	}
-	r.message, r.err = m, err
-	close(r.done)
+	c.end(r, m, err)
 }
 
 // release ends the wait of r, and reports whether it still waited. Its reply may
@@ -98,14 +83,16 @@ func (c *calls[In]) finish(r *Reply[In], m *In, err error) {
 func (c *calls[In]) release(r *Reply[In], sent bool) bool {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	if !c.remove(r) {
+	if r.over {
 		return false
 	}
-	if sent && r.match.keep {
-		c.done.add(r.match.key, false)
+	released := fmt.Errorf("protocol: reply was released: %w", context.Canceled)
+	if sent {
+		c.finish(r, nil, released)
+		return true
 	}
-	r.err = fmt.Errorf("protocol: reply was released: %w", context.Canceled)
-	close(r.done)
+	c.done.forget(r.match.key) // An earlier call had the same key, maybe.
+	c.end(r, nil, released)
 	return true
 }
 

@@ -16,8 +16,8 @@ func TestTombstonesAreBounded(t *testing.T) {
 			stones.add(key(i%(3*maxTombstones)), false)
 			stones.add(key(i), false)
 			stones.forget(key(i - 1))
-			if len(stones.stones) > maxTombstones || len(stones.order) > maxTombstones {
-				t.Fatalf("%d stones, %d in order", len(stones.stones), len(stones.order))
+			if stones.count > maxTombstones || len(stones.ring) > maxTombstones {
+				t.Fatalf("%d stones in the space of %d", stones.count, len(stones.ring))
 			}
 		}
 		if found, before := stones.reply(key(10*maxTombstones - 1)); !found || before {
@@ -31,10 +31,31 @@ func TestTombstonesAreBounded(t *testing.T) {
 			t.Error("an old one is known")
 		}
 		stones.add(key(1), true)
-		if len(stones.stones) != 1 || len(stones.order) != 1 {
-			t.Errorf("old ones are kept: %d, %d", len(stones.stones), len(stones.order))
+		if stones.count != 1 {
+			t.Errorf("old ones are kept: %d", stones.count)
 		}
 	})
+}
+
+// TestTombstoneOfTheNewest: a key may be used again, and what became of the
+// newest call with it is what counts.
+func TestTombstoneOfTheNewest(t *testing.T) {
+	var stones tombstones
+	key := matchKey{field: byResults, id: "id", session: "s"}
+	other := matchKey{field: byResults, id: "id", session: "another"}
+	stones.add(key, true)
+	stones.add(key, false)
+	stones.add(other, true)
+	if found, before := stones.reply(key); !found || before {
+		t.Errorf("the first reply to the second call: %v, %v", found, before)
+	}
+	stones.forget(key)
+	if found, _ := stones.reply(key); found {
+		t.Error("a forgotten key is known")
+	}
+	if found, before := stones.reply(other); !found || !before {
+		t.Errorf("another key: %v, %v", found, before)
+	}
 }
 
 func TestQueueModel(t *testing.T) {
