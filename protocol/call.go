@@ -49,11 +49,14 @@ func (r *Reply[In]) Wait(ctx context.Context) (*In, error) {
 // after that and before it was given up is the reply nevertheless: nobody else
 // would get it.
 func (r *Reply[In]) conclude(ctx context.Context) (*In, error) {
-	m, err := r.Wait(ctx)
-	if !r.calls.release(r, true) {
-		return r.message, r.err
+	select {
+	case <-r.done:
+	case <-ctx.Done():
+		if r.calls.release(r, true) {
+			return nil, ctx.Err()
+		}
 	}
-	return m, err
+	return r.message, r.err
 }
 
 // Release gives the reply up: if it still comes, it is dropped and counted.
@@ -144,21 +147,22 @@ func (p *AIPProtocol[Out, In]) ask(ctx context.Context, m *Out, match Match[In])
 // expectRunning is Expect, once Run runs.
 func (p *AIPProtocol[Out, In]) expectRunning(ctx context.Context, match Match[In]) (*Reply[In], error) {
 	for {
-		if err := p.calls.awaitRun(ctx); err != nil {
-			return nil, err
-		}
 		r, err := p.expect(ctx, match, true)
 		if !errors.Is(err, ErrNotRunning) {
 			return r, err
+		}
+		if err := p.calls.awaitRun(ctx); err != nil {
+			return nil, err
 		}
 	}
 }
 
 // expect begins to wait for a reply. If needRun, Run has to be running.
 func (p *AIPProtocol[Out, In]) expect(ctx context.Context, match Match[In], needRun bool) (*Reply[In], error) {
-	r, err := p.calls.expect(match, p.inHandler(ctx), needRun)
-	if err == nil {
-		p.readOn(ctx)
+	nested := p.inHandler(ctx)
+	r, err := p.calls.expect(match, nested, needRun)
+	if err == nil && nested {
+		p.calls.read()
 	}
 	return r, err
 }
