@@ -62,16 +62,29 @@ type Receipt struct {
 	mu      sync.Mutex
 	outcome Outcome
 	final   bool
-	done    chan struct{}
+	done    chan struct{} // made when somebody asks for it
 }
 
 type receiptKey struct{}
 
+// receiptContext is a context and the receipt in it.
+type receiptContext struct {
+	context.Context
+	receipt Receipt
+}
+
+func (c *receiptContext) Value(key any) any {
+	if key == (receiptKey{}) {
+		return &c.receipt
+	}
+	return c.Context.Value(key)
+}
+
 // WithReceipt returns a context for the send of one message, and the receipt
 // for it. Transports that report nothing leave the receipt as it is.
 func WithReceipt(ctx context.Context) (context.Context, *Receipt) {
-	r := &Receipt{done: make(chan struct{})}
-	return context.WithValue(ctx, receiptKey{}, r), r
+	c := &receiptContext{Context: ctx}
+	return c, &c.receipt
 }
 
 // ReceiptOf returns the receipt that [WithReceipt] put into ctx; nil if there
@@ -96,7 +109,9 @@ func (r *Receipt) Report(o Outcome, final bool) {
 	r.outcome = o
 	if final {
 		r.final = true
-		close(r.done)
+		if r.done != nil {
+			close(r.done)
+		}
 	}
 }
 
@@ -108,13 +123,23 @@ func (r *Receipt) Outcome() Outcome {
 }
 
 // Done is closed when no more will be known.
-func (r *Receipt) Done() <-chan struct{} { return r.done }
+func (r *Receipt) Done() <-chan struct{} {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if r.done == nil {
+		r.done = make(chan struct{})
+		if r.final {
+			close(r.done)
+		}
+	}
+	return r.done
+}
 
 // Wait waits until no more will be known and returns the outcome. When ctx ends
 // first it returns what is known by then and the context's error.
 func (r *Receipt) Wait(ctx context.Context) (Outcome, error) {
 	select {
-	case <-r.done:
+	case <-r.Done():
 		return r.Outcome(), nil
 	case <-ctx.Done():
 		return r.Outcome(), ctx.Err()
