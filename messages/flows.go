@@ -126,7 +126,9 @@ func checkClient(m *ClientMessage, want ClientMessageType, rest func(*checklist)
 		return m.Validate()
 	}
 	c := checklist{fields: wrongFields(m)}
-	c.need(m.Type == want, "type", RuleEnum, "must be "+string(want))
+	if m.Type != want {
+		c.need(false, "type", RuleEnum, "must be "+string(want))
+	}
 	rest(&c)
 	return c.err("ClientMessage")
 }
@@ -138,7 +140,9 @@ func checkServer(m *ServerMessage, want ServerMessageType, rest func(*checklist)
 		return m.Validate()
 	}
 	c := checklist{fields: wrongFields(m)}
-	c.need(m.Type == want, "type", RuleEnum, "must be "+string(want))
+	if m.Type != want {
+		c.need(false, "type", RuleEnum, "must be "+string(want))
+	}
 	rest(&c)
 	return c.err("ServerMessage")
 }
