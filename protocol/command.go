@@ -95,10 +95,13 @@ func (c *CommandCall) Wait(ctx context.Context) ([]messages.Result, error) {
 }
 
 // fitResults returns the results in the order of the commands, each with its
-// call id, or a *ResultsError. It changes neither list.
+// call id, or a *ResultsError. It changes neither list, and returns the one that
+// it was given if that is as it should be.
 func fitResults(commands []messages.Command, results []messages.Result) ([]messages.Result, error) {
-	fitted := slices.Clone(results)
-	if inPlace(commands, results) {
+	if all, named := inPlace(commands, results); named {
+		return results, nil
+	} else if all {
+		fitted := slices.Clone(results)
 		for i := range fitted {
 			fitted[i].CallID = commands[i].CallID
 		}
@@ -116,7 +119,7 @@ func fitResults(commands []messages.Command, results []messages.Result) ([]messa
 	if len(results) != len(commands) {
 		return nil, mismatch
 	}
-	filled := make([]bool, len(commands))
+	fitted, filled := make([]messages.Result, len(commands)), make([]bool, len(commands))
 	for i, result := range results {
 		at := i
 		if result.CallID != "" && result.CallID != want[i] {
@@ -136,17 +139,21 @@ func fitResults(commands []messages.Command, results []messages.Result) ([]messa
 }
 
 // inPlace reports whether there is one result for each of the commands, in
-// their order.
-func inPlace(commands []messages.Command, results []messages.Result) bool {
+// their order, and whether all of them also have their call ids.
+func inPlace(commands []messages.Command, results []messages.Result) (all, named bool) {
 	if len(results) != len(commands) {
-		return false
+		return false, false
 	}
+	named = true
 	for i := range results {
-		if id := results[i].CallID; id != "" && id != commands[i].CallID {
-			return false
+		if id := results[i].CallID; id != commands[i].CallID {
+			if id != "" {
+				return false, false
+			}
+			named = false
 		}
 	}
-	return true
+	return true, named
 }
 
 // CommandAnswer answers one command, once. All methods may be called
