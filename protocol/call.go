@@ -49,6 +49,7 @@ func (r *Reply[In]) Wait(ctx context.Context) (*In, error) {
 // after that and before it was given up is the reply nevertheless: nobody else
 // would get it.
 func (r *Reply[In]) conclude(ctx context.Context) (*In, error) {
+	r.calls.readSelf(ctx, r)
 	select {
 	case <-r.done:
 	case <-ctx.Done():

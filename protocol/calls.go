@@ -15,7 +15,8 @@ type calls[In Message] struct {
 
 	mu        sync.Mutex
 	running   bool
-	readOn    func()        // see start
+	run       runner[In] // nil before the first
+	lull      lull
 	started   chan struct{} // closed while running
 	ended     error         // what ended the connection; nil before
 	keyed     map[matchKey]*Reply[In]
@@ -34,7 +35,8 @@ func newCalls[In Message](limit int, poke func()) *calls[In] {
 	}
 }
 
-// expect adds a reply to wait for. If needRun, Run has to be running.
+// expect adds a reply to wait for. If needRun, Run has to be running, and whoever
+// waits may read the reply itself.
 func (c *calls[In]) expect(match Match[In], nested, needRun bool) (*Reply[In], error) {
 	r := &Reply[In]{calls: c, match: match, nested: nested, done: make(chan struct{})}
 	c.mu.Lock()
@@ -54,6 +56,7 @@ func (c *calls[In]) expect(match Match[In], nested, needRun bool) (*Reply[In], e
 		c.keyed[match.key] = r
 	}
 	c.poke()
+	c.called(needRun)
 	return r, nil
 }
 
@@ -96,12 +99,23 @@ func (c *calls[In]) release(r *Reply[In], sent bool) bool {
 	return true
 }
 
-// start notes that Run runs, which readOn tells to go on reading while a handler
-// runs.
-func (c *calls[In]) start(readOn func()) {
+// runner is what the table knows of Run.
+type runner[In Message] interface {
+	// handOver has somebody read while a handler runs.
+	handOver()
+	// lullOver tells it that a lull has ended. The table is locked.
+	lullOver()
+	// readFor reads in its place.
+	readFor(*Reply[In])
+	// recall makes whoever reads in its place give that up.
+	recall()
+}
+
+// start notes that Run runs.
+func (c *calls[In]) start(run runner[In]) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	c.running, c.readOn = true, readOn
+	c.running, c.run, c.lull = true, run, lull{}
 	close(c.started)
 }
 
@@ -123,7 +137,7 @@ func (c *calls[In]) read() {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	if c.running {
-		c.readOn()
+		c.run.handOver()
 	}
 }
 
@@ -175,6 +189,15 @@ const (
 func (c *calls[In]) deliver(m *In) verdict {
 	c.mu.Lock()
 	defer c.mu.Unlock()
+	found := c.find(m)
+	if found != lateReply {
+		c.delivered(found == answered)
+	}
+	return found
+}
+
+// find is deliver. The table is locked.
+func (c *calls[In]) find(m *In) verdict {
 	for _, r := range c.unkeyed {
 		if r.match.accepts(m) {
 			c.finish(r, m, nil)

@@ -1,6 +1,7 @@
 package protocol
 
 import (
+	"bytes"
 	"context"
 	"runtime"
 	"slices"
@@ -35,12 +36,11 @@ func TestReaderComesAndGoes(t *testing.T) {
 		})
 		running(t, c)
 		synctest.Wait()
-		alone := runtime.NumGoroutine()
-		goroutines := func(after string, more int) {
+		reading := func(after string, more int) {
 			t.Helper()
 			synctest.Wait()
-			if n := runtime.NumGoroutine() - alone; n != more {
-				t.Errorf("%d goroutines more after %s, want %d", n, after, more)
+			if n := readers(); n != more {
+				t.Errorf("%d readers after %s, want %d", n, after, more)
 			}
 		}
 		send := func(name string) {
@@ -51,27 +51,27 @@ func TestReaderComesAndGoes(t *testing.T) {
 		}
 		for range 10 {
 			send("quick")
-			goroutines("a quick one", 0)
+			reading("a quick one", 0)
 		}
 		began := time.Now()
 		send("calls")
-		goroutines("a call", 1)
+		reading("a call", 1)
 		if took := time.Since(began); took != 0 {
 			t.Errorf("the call of a handler took %v", took)
 		}
 		time.Sleep(quiet / 2)
 		send("quick")
 		time.Sleep(quiet * 3 / 4)
-		goroutines("too little time", 1)
+		reading("too little time", 1)
 		time.Sleep(quiet)
-		goroutines("a quiet time", 0)
+		reading("a quiet time", 0)
 		send("quick")
-		goroutines("a quick one again", 0)
+		reading("a quick one again", 0)
 
 		send("slow")
-		goroutines("the beginning of a slow one", 0)
+		reading("the beginning of a slow one", 0)
 		readOn()
-		goroutines("a while", 1)
+		reading("a while", 1)
 		send("behind it")
 		synctest.Wait()
 		if n, _ := c.Pending(); n != 1 {
@@ -79,7 +79,7 @@ func TestReaderComesAndGoes(t *testing.T) {
 		}
 		close(release)
 		time.Sleep(2 * quiet)
-		goroutines("the end of the slow one", 0)
+		reading("the end of the slow one", 0)
 		want := slices.Concat(slices.Repeat([]string{"quick"}, 10), []string{"calls", "quick", "quick", "slow", "behind it"})
 		if !slices.Equal(handled, want) {
 			t.Errorf("handled %v, want %v", handled, want)
@@ -132,4 +132,10 @@ func TestContextEndsWhileAlone(t *testing.T) {
 	if m, err := c.Receive(context.Background()); err != nil || m.TaskName != "0" {
 		t.Errorf("Receive: %v, %v", m, err)
 	}
+}
+
+// readers returns how many goroutines there are that read for a Run.
+func readers() int {
+	stacks := make([]byte, 1<<20)
+	return bytes.Count(stacks[:runtime.Stack(stacks, true)], []byte("]).read("))
 }

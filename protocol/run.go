@@ -24,7 +24,10 @@ import (
 // waited for; its context ends at once.
 //
 // Run reads and handles in its own goroutine. When a handler calls, or takes
-// longer than a millisecond, another goroutine goes on reading meanwhile.
+// longer than a millisecond, another goroutine goes on reading meanwhile. Where
+// nothing has come for a while but replies to one caller at a time, callers read
+// their replies themselves, and run the incoming middleware; Run reads on a few
+// milliseconds after the last of these calls.
 //
 // Calls that wait when Run ends fail with the cause, or, when ctx ended, with
 // an error that matches [ErrNotRunning].
@@ -38,6 +41,7 @@ func (p *AIPProtocol[Out, In]) Run(ctx context.Context) error {
 	r := p.newRun(ctx)
 	defer r.stopHandling(nil)
 	defer r.patience.Close()
+	defer r.endSubstitute()
 	defer r.abandon() // Should a handler end the goroutine.
 	r.serve()
 	return r.finish()
@@ -64,7 +68,7 @@ func (p *AIPProtocol[Out, In]) newRun(ctx context.Context) *run[Out, In] {
 	r := &run[Out, In]{p: p, ctx: ctx}
 	r.handling, r.stopHandling = context.WithCancelCause(context.WithValue(ctx, handlerKey{}, p.calls))
 	r.patience = watchdog.New(patience, r.handOver)
-	p.calls.start(r.handOver)
+	p.calls.start(r)
 	return r
 }
 
@@ -90,6 +94,7 @@ type run[Out, In Message] struct {
 	stopHandling  context.CancelCauseFunc
 	// patience watches the handlers.
 	patience *watchdog.Watchdog
+	instead  substitute
 
 	mu     sync.Mutex
 	busy   bool             // a handler runs
@@ -113,7 +118,11 @@ func (r *run[Out, In]) serveAlone() (beside bool) {
 	for {
 		in, ok := r.p.queue.pop()
 		if !ok {
-			if err := r.p.next(r.ctx, &in); err != nil {
+			err := r.instead.err
+			if err == nil {
+				err = r.p.next(r.ctx, &in)
+			}
+			if err != nil {
 				r.stopped(err)
 				return false
 			}
@@ -135,7 +144,11 @@ func (r *run[Out, In]) take(in inbound[In]) (beside, over bool) {
 		r.stopped(err)
 		return false, true
 	}
-	return ok && r.handle(in), false
+	if !ok {
+		r.linger()
+		return false, false
+	}
+	return r.handle(in), false
 }
 
 // handle runs the handlers of in. It reports whether there is a reader,
