@@ -43,7 +43,7 @@ func (t *tombstones) add(key matchKey, answered bool) {
 	now := time.Now()
 	for t.count == maxTombstones || t.count > 0 && !now.Before(t.at(0).expires) {
 		*t.at(0) = tombstone{}
-		t.first++
+		t.first = (t.first + 1) & (len(t.ring) - 1)
 		t.count--
 	}
 	if t.count == len(t.ring) {
