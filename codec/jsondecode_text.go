@@ -22,16 +22,16 @@ type sharedText struct {
 	kept strings.Builder
 }
 
-// keep returns a copy of text. left is the length of what will be read from
-// text on: about two thirds of it, at most, are strings, the rest is keys and
-// punctuation.
+// keep returns a copy of text, which is not longer than sharedSize. left is the
+// length of what will be read after it: about two thirds of that, at most, are
+// strings, the rest is keys and punctuation.
 func (t *sharedText) keep(text []byte, left int) string {
 	if len(text) == 0 {
 		return ""
 	}
 	if t.kept.Cap()-t.kept.Len() < len(text) {
 		t.kept.Reset()
-		t.kept.Grow(max(len(text), min(left*2/3, sharedSize)))
+		t.kept.Grow(min(len(text)+left*2/3, sharedSize))
 	}
 	start := t.kept.Len()
 	t.kept.Write(text)
@@ -47,10 +47,9 @@ func (d *decoder) string() string {
 		}
 		return string(raw)
 	}
-	left := len(raw) + d.s.Left()
 	if escaped {
 		var short [maxShared]byte
 		raw = jsonscan.AppendUnescaped(short[:0], raw)
 	}
-	return d.shared.keep(raw, left)
+	return d.shared.keep(raw, d.s.Left())
 }
