@@ -147,11 +147,12 @@ func (d *decoder) commands(field string) []messages.Command {
 	list, omitted, out := len(d.wrong), 0, []messages.Command{}
 	for i := 0; d.s.NextElement(); i++ {
 		start := len(d.wrong)
-		if start == list { // of a list with something wrong, nothing is kept
-			out = extended(out, messages.Command{})
-		}
+		var element messages.Command
 		if d.isObject() {
-			d.command(&out[len(out)-1])
+			d.command(&element)
+		}
+		if len(d.wrong) == list { // of a list with something wrong, nothing is kept
+			out = extended(d, out, element)
 		}
 		d.element(list, start, i, &omitted)
 	}
@@ -167,11 +168,12 @@ func (d *decoder) results(field string) []messages.Result {
 	list, omitted, out := len(d.wrong), 0, []messages.Result{}
 	for i := 0; d.s.NextElement(); i++ {
 		start := len(d.wrong)
-		if start == list { // of a list with something wrong, nothing is kept
-			out = extended(out, messages.Result{})
-		}
+		var element messages.Result
 		if d.isObject() {
-			d.result(&out[len(out)-1])
+			d.result(&element)
+		}
+		if len(d.wrong) == list { // of a list with something wrong, nothing is kept
+			out = extended(d, out, element)
 		}
 		d.element(list, start, i, &omitted)
 	}
@@ -188,8 +190,8 @@ func (d *decoder) texts(field string) []string {
 	for i := 0; d.s.NextElement(); i++ {
 		start := len(d.wrong)
 		text := d.requiredText("")
-		if start == list { // of a list with something wrong, nothing is kept
-			out = extended(out, text)
+		if len(d.wrong) == list { // of a list with something wrong, nothing is kept
+			out = extended(d, out, text)
 		}
 		d.element(list, start, i, &omitted)
 	}
@@ -197,11 +199,15 @@ func (d *decoder) texts(field string) []string {
 	return out
 }
 
-// extended returns list with one more element. Where there is one, there often
-// is another.
-func extended[T any](list []T, element T) []T {
+// extended returns list with one more element, which was just read. Many a list
+// has no other, and takes no room for one.
+func extended[T any](d *decoder, list []T, element T) []T {
 	if cap(list) == 0 {
-		list = make([]T, 0, 2)
+		room := 1
+		if d.s.Kind() == ',' {
+			room = 2
+		}
+		list = make([]T, 0, room)
 	}
 	return append(list, element)
 }
