@@ -14,10 +14,10 @@ type Reply[In Message] struct {
 	calls  *calls[In]
 	match  Match[In]
 	nested bool
+	over   bool // guarded by the table of calls: done is closed
 	// receipt is that of the message to be answered, set by who sent it.
 	receipt *transport.Receipt
 	done    chan struct{}
-	over    bool // guarded by the table of calls: done is closed
 	// Set before done is closed:
 	message *In
 	err     error
