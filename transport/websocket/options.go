@@ -110,7 +110,8 @@ type Options struct {
 	// cookies and redirect policy apply. If its transport is an
 	// [http.Transport] a clone of that is used, which leaves no connections
 	// behind; another one must use HTTP/1.1 for the request. A proxy is asked to
-	// CONNECT for wss, and to pass on the request for ws. Default
+	// CONNECT for wss, and to pass on the request for ws. Connections that its
+	// DialContext wraps cost a goroutine each; see docs/transport.md. Default
 	// [http.DefaultClient].
 	HTTPClient *http.Client
 	// Header is sent with Connect's request.
