@@ -187,7 +187,7 @@ func (r *run[Out, In]) readFor(reply *Reply[In]) {
 			return
 		}
 	}
-	wasCalm = true
+	wasCalm = r.instead.ctx.Err() == nil // Else Run was told to read on, or to end.
 }
 
 // has reports whether the reply has come or never will.

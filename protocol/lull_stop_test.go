@@ -1,0 +1,45 @@
+package protocol
+
+import (
+	"context"
+	"errors"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/aip-go/aip/messages"
+)
+
+// TestRunStoppedAsACallerHasItsReply: Run ends at once, though the caller who
+// reads is content.
+func TestRunStoppedAsACallerHasItsReply(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		c, s := newPair(t, nil, nil)
+		as(c, messages.Constellation)
+		s.Handle(messages.ClientDeviceInfoRequest, func(ctx context.Context, m *messages.ClientMessage) error {
+			return AnswerDeviceInfo(ctx, s, m, value(t, map[string]any{"a": 1}))
+		})
+		running(t, s)
+		ctx, stop := context.WithCancel(t.Context())
+		calls := 0
+		c.Use(Middleware[messages.ClientMessage, messages.ServerMessage]{
+			Incoming: func(_ context.Context, m *messages.ServerMessage) (*messages.ServerMessage, error) {
+				if calls++; calls == 2*calm {
+					stop()
+					synctest.Wait()
+				}
+				return m, nil
+			},
+		})
+		ran := make(chan error, 1)
+		go func() { ran <- c.Run(ctx) }()
+		for range 2 * calm {
+			_, err := RequestDeviceInfo(t.Context(), c, "dev")
+			must(t, err)
+		}
+		began := time.Now()
+		if err := <-ran; !errors.Is(err, context.Canceled) || time.Since(began) > 0 {
+			t.Errorf("Run: %v after %v", err, time.Since(began))
+		}
+	})
+}
