@@ -113,7 +113,7 @@ func (r *Reply[In]) outcome(err error) transport.Outcome {
 	}
 	select {
 	case <-r.receipt.Done():
-		return o
+		return r.receipt.Outcome() // It may have been reported just now.
 	default:
 		return transport.Sent
 	}
