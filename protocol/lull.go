@@ -39,6 +39,13 @@ func (c *calls[In]) delivered(reply bool) {
 	c.lull.replies++
 }
 
+// other notes that something arrived that is no message.
+func (c *calls[In]) other() {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.delivered(false)
+}
+
 // called notes that a call has begun to wait, which reads itself if it is the
 // only one. The table is locked.
 func (c *calls[In]) called(reads bool) {

@@ -139,7 +139,11 @@ func (p *AIPProtocol[Out, In]) sort(ctx context.Context, in inbound[In]) (inboun
 	if in.unit != nil && p.units.answer(in.unit) {
 		return in, false
 	}
-	if in.message == nil || in.screened {
+	if in.message == nil {
+		p.calls.other()
+		return in, true
+	}
+	if in.screened {
 		return in, true
 	}
 	err := recovered(func() error {
