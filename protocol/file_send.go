@@ -112,6 +112,7 @@ func (p *AIPProtocol[Out, In]) awaitResume(ctx context.Context, during *epoch, s
 	answer, done := p.units.await(s.id)
 	defer done()
 	p.queue.poke() // The answer may be behind chunks.
+	p.calls.wake()
 	if err := announce(); err != nil {
 		return extension{}, err
 	}

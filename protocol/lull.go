@@ -46,6 +46,16 @@ func (c *calls[In]) other() {
 	c.delivered(false)
 }
 
+// wake ends a lull for someone who waits for something else than a reply.
+func (c *calls[In]) wake() {
+	c.mu.Lock()
+	run := c.run
+	c.mu.Unlock()
+	if run != nil {
+		run.recall()
+	}
+}
+
 // called notes that a call has begun to wait, which reads itself if it is the
 // only one. The table is locked.
 func (c *calls[In]) called(reads bool) {
@@ -136,7 +146,7 @@ type substitute struct {
 
 // linger waits for the end of a lull, if one begins.
 func (r *run[Out, In]) linger() {
-	if r.p.units.receiving.current != nil || !r.p.queue.empty() || !r.p.calls.beginLull(r.prepare) {
+	if r.p.units.receiving.current != nil || r.p.units.awaiting() || !r.p.queue.empty() || !r.p.calls.beginLull(r.prepare) {
 		return
 	}
 	select {

@@ -4,6 +4,8 @@ import (
 	"context"
 	"errors"
 	"math/rand/v2"
+	"os"
+	"path/filepath"
 	"runtime"
 	"strconv"
 	"strings"
@@ -359,4 +361,20 @@ func TestLullsUnderStress(t *testing.T) {
 			}
 		})
 	}
+}
+
+// TestFileInALull: the answer to the announcement of a file is read at once.
+func TestFileInALull(t *testing.T) {
+	inLull(t, func(t *testing.T, l *lulled) {
+		dir := t.TempDir()
+		must(t, l.s.HandleFiles(dir, nil, func(context.Context, *FileResult, error) error { return nil }))
+		path := filepath.Join(t.TempDir(), "f")
+		must(t, os.WriteFile(path, []byte("data"), 0o600))
+		began := time.Now()
+		_, err := l.c.SendFile(t.Context(), path, &SendFileOptions{Resume: true})
+		must(t, err)
+		if took := time.Since(began); took > 0 {
+			t.Errorf("it took %v", took)
+		}
+	})
 }
