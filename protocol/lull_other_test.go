@@ -4,8 +4,6 @@ import (
 	"context"
 	"testing"
 	"testing/synctest"
-
-	"github.com/aip-go/aip/messages"
 )
 
 // TestNoLullAmongOthers: where binary messages, or such as are invalid, come
@@ -19,11 +17,7 @@ func TestNoLullAmongOthers(t *testing.T) {
 	for name, send := range others {
 		t.Run(name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
-				c, s := newPair(t, nil, nil)
-				as(c, messages.Constellation)
-				s.Handle(messages.ClientDeviceInfoRequest, func(ctx context.Context, m *messages.ClientMessage) error {
-					return AnswerDeviceInfo(ctx, s, m, value(t, map[string]any{"a": 1}))
-				})
+				c, s := asker(t, nil)
 				running(t, s)
 				running(t, c)
 				l := &lulled{t: t, c: c, s: s}

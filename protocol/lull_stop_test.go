@@ -14,11 +14,7 @@ import (
 // reads is content.
 func TestRunStoppedAsACallerHasItsReply(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		c, s := newPair(t, nil, nil)
-		as(c, messages.Constellation)
-		s.Handle(messages.ClientDeviceInfoRequest, func(ctx context.Context, m *messages.ClientMessage) error {
-			return AnswerDeviceInfo(ctx, s, m, value(t, map[string]any{"a": 1}))
-		})
+		c, s := asker(t, nil)
 		running(t, s)
 		ctx, stop := context.WithCancel(t.Context())
 		calls := 0

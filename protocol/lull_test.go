@@ -29,19 +29,31 @@ type lulled struct {
 	first  func()        // what the server does before it answers
 }
 
+// asker returns both sides of a connection. The server answers the client's
+// questions about devices, after what it does before, if anything.
+func asker(t *testing.T, before func()) (*Client, *Server) {
+	t.Helper()
+	c, s := newPair(t, nil, nil)
+	as(c, messages.Constellation)
+	s.Handle(messages.ClientDeviceInfoRequest, func(ctx context.Context, m *messages.ClientMessage) error {
+		if before != nil {
+			before()
+		}
+		return AnswerDeviceInfo(ctx, s, m, value(t, map[string]any{"a": 1}))
+	})
+	return c, s
+}
+
 // inLull runs a test with a client that is in a lull.
 func inLull(t *testing.T, test func(*testing.T, *lulled)) {
 	t.Helper()
 	synctest.Test(t, func(t *testing.T) {
 		l := &lulled{t: t}
-		l.c, l.s = newPair(t, nil, nil)
-		as(l.c, messages.Constellation)
-		l.s.Handle(messages.ClientDeviceInfoRequest, func(ctx context.Context, m *messages.ClientMessage) error {
+		l.c, l.s = asker(t, func() {
 			if l.first != nil {
 				l.first()
 			}
 			time.Sleep(l.slow)
-			return AnswerDeviceInfo(ctx, l.s, m, value(t, map[string]any{"a": 1}))
 		})
 		l.c.Handle(messages.ServerTaskEnd, func(_ context.Context, m *messages.ServerMessage) error {
 			l.mu.Lock()
@@ -232,13 +244,8 @@ func TestEndOfTheConnectionInALull(t *testing.T) {
 func TestRunStoppedInALull(t *testing.T) {
 	for _, reading := range []bool{false, true} {
 		synctest.Test(t, func(t *testing.T) {
-			c, s := newPair(t, nil, nil)
-			as(c, messages.Constellation)
 			var slow time.Duration
-			s.Handle(messages.ClientDeviceInfoRequest, func(ctx context.Context, m *messages.ClientMessage) error {
-				time.Sleep(slow)
-				return AnswerDeviceInfo(ctx, s, m, value(t, map[string]any{"a": 1}))
-			})
+			c, s := asker(t, func() { time.Sleep(slow) })
 			running(t, s)
 			ctx, stop := context.WithCancel(t.Context())
 			ran := make(chan error, 1)
@@ -305,13 +312,10 @@ func TestMiddlewareInALull(t *testing.T) {
 func TestLullsUnderStress(t *testing.T) {
 	for seed := range uint64(30) {
 		synctest.Test(t, func(t *testing.T) {
-			c, s := newPair(t, nil, nil)
-			as(c, messages.Constellation)
-			s.Handle(messages.ClientDeviceInfoRequest, func(ctx context.Context, m *messages.ClientMessage) error {
+			c, s := asker(t, func() {
 				if rand.IntN(60) == 0 {
 					time.Sleep(time.Duration(rand.IntN(4000)) * time.Microsecond)
 				}
-				return AnswerDeviceInfo(ctx, s, m, value(t, map[string]any{"a": 1}))
 			})
 			next := 0
 			c.Handle(messages.ServerTaskEnd, func(_ context.Context, m *messages.ServerMessage) error {

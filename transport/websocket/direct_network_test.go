@@ -14,6 +14,31 @@ import (
 	"github.com/aip-go/aip/transport/websocket"
 )
 
+// over returns both ends of a connection of which the client's network is wrapped.
+func over(t *testing.T, wrap func(net.Conn) net.Conn) (client, server *websocket.Transport) {
+	t.Helper()
+	p := newPlace(t, nil)
+	client = websocket.New(&websocket.Options{HTTPClient: &http.Client{Transport: &http.Transport{
+		DialContext: func(ctx context.Context, _, addr string) (net.Conn, error) {
+			c, err := p.network.DialContext(ctx, "tcp", addr)
+			return wrap(c), err
+		},
+	}}})
+	if err := client.Connect(t.Context(), "ws://server/ws"); err != nil {
+		t.Fatal(err)
+	}
+	accepted, err := p.accept(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	server = accepted.(*websocket.Transport)
+	t.Cleanup(func() {
+		client.Abort(nil)
+		server.Abort(nil)
+	})
+	return client, server
+}
+
 // impatient is a network connection with a deadline of its own.
 type impatient struct {
 	net.Conn
@@ -38,24 +63,11 @@ func (i *impatient) Read(p []byte) (int, error) {
 // end, not an interruption.
 func TestDeadlineOfTheNetwork(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		p := newPlace(t, nil)
 		var network *impatient
-		client := websocket.New(&websocket.Options{HTTPClient: &http.Client{Transport: &http.Transport{
-			DisableKeepAlives: true,
-			DialContext: func(ctx context.Context, _, addr string) (net.Conn, error) {
-				c, err := p.network.DialContext(ctx, "tcp", addr)
-				network = &impatient{Conn: c}
-				return network, err
-			},
-		}}})
-		if err := client.Connect(t.Context(), "ws://server/ws"); err != nil {
-			t.Fatal(err)
-		}
-		server, err := p.accept(t.Context())
-		if err != nil {
-			t.Fatal(err)
-		}
-		defer closeAll(t, server)
+		client, server := over(t, func(c net.Conn) net.Conn {
+			network = &impatient{Conn: c}
+			return network
+		})
 		usable(t, server, client)
 		usable(t, server, client)
 		got := receiving(t.Context(), client)
@@ -116,22 +128,7 @@ func TestReceiveOverForeignNetworks(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
-				p := newPlace(t, nil)
-				client := websocket.New(&websocket.Options{HTTPClient: &http.Client{Transport: &http.Transport{
-					DialContext: func(ctx context.Context, _, addr string) (net.Conn, error) {
-						c, err := p.network.DialContext(ctx, "tcp", addr)
-						return wrap(c), err
-					},
-				}}})
-				if err := client.Connect(t.Context(), "ws://server/ws"); err != nil {
-					t.Fatal(err)
-				}
-				server, err := p.accept(t.Context())
-				if err != nil {
-					t.Fatal(err)
-				}
-				defer closeAll(t, server)
-				defer client.Abort(nil)
+				client, server := over(t, wrap)
 				for range 3 {
 					usable(t, server, client)
 				}
@@ -166,23 +163,11 @@ func (c *counted) SetReadDeadline(at time.Time) error {
 // of the context before.
 func TestReceiveIsNotInterruptedByTheContextBefore(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		p := newPlace(t, nil)
 		var network *counted
-		client := websocket.New(&websocket.Options{HTTPClient: &http.Client{Transport: &http.Transport{
-			DialContext: func(ctx context.Context, _, addr string) (net.Conn, error) {
-				c, err := p.network.DialContext(ctx, "tcp", addr)
-				network = &counted{Conn: c}
-				return network, err
-			},
-		}}})
-		if err := client.Connect(t.Context(), "ws://server/ws"); err != nil {
-			t.Fatal(err)
-		}
-		server, err := p.accept(t.Context())
-		if err != nil {
-			t.Fatal(err)
-		}
-		defer closeAll(t, client, server)
+		client, server := over(t, func(c net.Conn) net.Conn {
+			network = &counted{Conn: c}
+			return network
+		})
 		before, direct := network.deadlines.Load(), 0
 		for range 100 {
 			ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
