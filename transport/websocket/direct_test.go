@@ -4,8 +4,6 @@ import (
 	"bytes"
 	"context"
 	"errors"
-	"net"
-	"net/http"
 	"strconv"
 	"testing"
 	"testing/synctest"
@@ -312,22 +310,7 @@ func TestCloseKeepsWhatWasRead(t *testing.T) {
 // lost, and nothing comes twice.
 func TestReceiveRacesWithItsContext(t *testing.T) {
 	ctx := t.Context()
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	accept := serve(t, l, func(w http.ResponseWriter, r *http.Request) (transport.Transport, error) {
-		return websocket.Accept(w, r, nil)
-	})
-	client := websocket.New(nil)
-	if err := client.Connect(ctx, "ws://"+l.Addr().String()+"/ws"); err != nil {
-		t.Fatal(err)
-	}
-	server, err := accept(ctx)
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer closeAll(t, client, server)
+	client, server := overTCP(t, nil)
 	const count = 3000
 	sent := make(chan error, 1)
 	go func() {

@@ -79,6 +79,28 @@ func pair(t testing.TB, clientOpts, serverOpts *websocket.Options) (*place, *web
 	return p, client, server
 }
 
+// overTCP returns both ends of a connection over TCP. They are closed at the end of
+// the test.
+func overTCP(t testing.TB, opts *websocket.Options) (client *websocket.Transport, server transport.Transport) {
+	t.Helper()
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	accept := serve(t, l, func(w http.ResponseWriter, r *http.Request) (transport.Transport, error) {
+		return websocket.Accept(w, r, nil)
+	})
+	client = websocket.New(opts)
+	if err := client.Connect(t.Context(), "ws://"+l.Addr().String()+"/ws"); err != nil {
+		t.Fatal(err)
+	}
+	if server, err = accept(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { closeAll(t, client, server) })
+	return client, server
+}
+
 func closeAll(t testing.TB, all ...transport.Transport) {
 	t.Helper()
 	for _, at := range all {

@@ -33,30 +33,15 @@ func (b countedBody) Write(p []byte) (int, error) {
 // Protects: programs whose RoundTripper wraps the stream of a connection, and
 // has to see what is written.
 func TestRoundTripperSeesAllThatIsWritten(t *testing.T) {
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	accept := serve(t, l, func(w http.ResponseWriter, r *http.Request) (transport.Transport, error) {
-		return websocket.Accept(w, r, nil)
-	})
 	var written atomic.Int64
 	base := &http.Transport{DisableKeepAlives: true}
-	client := websocket.New(&websocket.Options{HTTPClient: &http.Client{Transport: roundTripper(func(r *http.Request) (*http.Response, error) {
+	client, server := overTCP(t, &websocket.Options{HTTPClient: &http.Client{Transport: roundTripper(func(r *http.Request) (*http.Response, error) {
 		response, err := base.RoundTrip(r)
 		if err == nil && response.StatusCode == http.StatusSwitchingProtocols {
 			response.Body = countedBody{response.Body.(io.ReadWriteCloser), &written}
 		}
 		return response, err
 	})}})
-	if err := client.Connect(t.Context(), "ws://"+l.Addr().String()+"/ws"); err != nil {
-		t.Fatal(err)
-	}
-	server, err := accept(t.Context())
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { closeAll(t, client, server) })
 	ctx, cancel := context.WithCancel(t.Context())
 	defer cancel()
 	if err := client.Send(ctx, []byte("hello")); err != nil {
@@ -73,13 +58,6 @@ func TestRoundTripperSeesAllThatIsWritten(t *testing.T) {
 // Protects: messages go where the connection is, also when the RoundTripper
 // made a request of its own with the context of the handshake.
 func TestRoundTripperWithRequestsOfItsOwn(t *testing.T) {
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	accept := serve(t, l, func(w http.ResponseWriter, r *http.Request) (transport.Transport, error) {
-		return websocket.Accept(w, r, nil)
-	})
 	other, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
 		t.Fatal(err)
@@ -87,7 +65,7 @@ func TestRoundTripperWithRequestsOfItsOwn(t *testing.T) {
 	serveHTTP(t, other, http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {}))
 	base, tokens := &http.Transport{DisableKeepAlives: true}, &http.Transport{}
 	t.Cleanup(tokens.CloseIdleConnections)
-	client := websocket.New(&websocket.Options{HTTPClient: &http.Client{Transport: roundTripper(func(r *http.Request) (*http.Response, error) {
+	client, server := overTCP(t, &websocket.Options{HTTPClient: &http.Client{Transport: roundTripper(func(r *http.Request) (*http.Response, error) {
 		response, err := base.RoundTrip(r)
 		if err != nil {
 			return nil, err
@@ -102,14 +80,6 @@ func TestRoundTripperWithRequestsOfItsOwn(t *testing.T) {
 		}
 		return response, nil
 	})}})
-	if err := client.Connect(t.Context(), "ws://"+l.Addr().String()+"/ws"); err != nil {
-		t.Fatal(err)
-	}
-	server, err := accept(t.Context())
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { closeAll(t, client, server) })
 	ctx, cancel := context.WithTimeout(t.Context(), 3*time.Second)
 	defer cancel()
 	if err := client.Send(ctx, []byte("secret")); err != nil {
