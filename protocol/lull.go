@@ -14,8 +14,8 @@ import (
 // that spares two changes of goroutines.
 
 const (
-	// lullPatience is how long nobody but Run, which waits, has use for the
-	// reading, or a caller reads, before Run reads on.
+	// lullPatience is how long a lull lasts without a call, and how long a caller
+	// reads, before Run reads on; the watchdog may add some milliseconds.
 	lullPatience = time.Millisecond
 	// calm is how many such replies there have to be in a row.
 	calm = 16

@@ -41,7 +41,7 @@ func New(timeout time.Duration, expired func()) *Watchdog {
 // now is never 0.
 func (w *Watchdog) now() int64 { return int64(time.Since(w.base)) + 1 }
 
-// Start begins to watch. It is called by one goroutine at a time.
+// Start begins to watch. Of two calls at once, the later one counts.
 func (w *Watchdog) Start() {
 	if w.timeout == 0 {
 		return
