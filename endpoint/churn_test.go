@@ -41,9 +41,11 @@ func churn(t *testing.T, seed uint64, resume bool) {
 		t.Fatal(err)
 	}
 	var (
-		all   sync.WaitGroup
-		lock  sync.Mutex
-		links = map[transport.Transport]struct{}{}
+		all  sync.WaitGroup
+		lock sync.Mutex
+		// The latest links of the devices and of the constellations, by what
+		// they belong to: an older one of the same is over.
+		links = map[string]transport.Transport{}
 	)
 	all.Go(func() {
 		for {
@@ -54,15 +56,17 @@ func churn(t *testing.T, seed uint64, resume bool) {
 			all.Go(func() { _ = server.Serve(context.Background(), end) })
 		}
 	})
-	dial := func(ctx context.Context, url string) (transport.Transport, error) {
-		link := hub.NewTransport(nil)
-		if err := link.Connect(ctx, url); err != nil {
-			return nil, err
+	dial := func(name string) func(context.Context, string) (transport.Transport, error) {
+		return func(ctx context.Context, url string) (transport.Transport, error) {
+			link := hub.NewTransport(nil)
+			if err := link.Connect(ctx, url); err != nil {
+				return nil, err
+			}
+			lock.Lock()
+			defer lock.Unlock()
+			links[name] = link
+			return link, nil
 		}
-		lock.Lock()
-		defer lock.Unlock()
-		links[link] = struct{}{}
-		return link, nil
 	}
 	random := func(n uint64) *rand.Rand { return rand.New(rand.NewPCG(seed, n)) }
 	ctx, stop := context.WithCancel(context.Background())
@@ -70,7 +74,7 @@ func churn(t *testing.T, seed uint64, resume bool) {
 
 	for i := range devices {
 		random := random(uint64(i))
-		device, err := NewDevice(&DeviceOptions{ID: fmt.Sprint("d", i), URL: "mem://server", Dial: dial, Reconnect: reconnect, Tools: []Tool{
+		device, err := NewDevice(&DeviceOptions{ID: fmt.Sprint("d", i), URL: "mem://server", Dial: dial(fmt.Sprint("d", i)), Reconnect: reconnect, Tools: []Tool{
 			tool("execute_command", func(ctx context.Context, _ messages.Value) (any, error) {
 				select {
 				case <-time.After(meanTime / 2):
@@ -92,15 +96,18 @@ func churn(t *testing.T, seed uint64, resume bool) {
 			}
 		})
 	}
-	// Now and then a cable is pulled.
+	// Now and then a cable is pulled, of each in turn.
 	all.Go(func() {
-		for ctx.Err() == nil {
+		for n := 0; ctx.Err() == nil; n++ {
 			<-time.After(meanTime)
+			name := fmt.Sprint("d", n/2%devices)
+			if n%2 == 1 {
+				name = fmt.Sprint("c", n/2%constellations)
+			}
 			lock.Lock()
-			for link := range links {
-				delete(links, link)
+			if link := links[name]; link != nil {
+				delete(links, name)
 				abort(link, errors.New("cut"))
-				break
 			}
 			lock.Unlock()
 		}
@@ -109,7 +116,7 @@ func churn(t *testing.T, seed uint64, resume bool) {
 	outcomes := make(chan error, constellations*tasks)
 	for i := range constellations {
 		random := random(uint64(100 + i))
-		c, err := NewConstellation(&ConstellationOptions{Name: fmt.Sprint("c", i), Dial: dial, AckTimeout: time.Second, Reconnect: reconnect})
+		c, err := NewConstellation(&ConstellationOptions{Name: fmt.Sprint("c", i), Dial: dial(fmt.Sprint("c", i)), AckTimeout: time.Second, Reconnect: reconnect})
 		if err != nil {
 			t.Fatal(err)
 		}
