@@ -7,6 +7,7 @@ import (
 
 	"go.uber.org/zap"
 
+	"github.com/aip-go/aip/internal/lazyctx"
 	"github.com/aip-go/aip/messages"
 )
 
@@ -16,10 +17,11 @@ import (
 // what the tool does in the end is kept.
 type toolCall struct {
 	conn    *deviceConn
+	watch   *toolWatch // of its worker
 	run     *commandRun
 	tool    Tool
 	cached  *cachedCall
-	limited context.Context // of the tool
+	limited *lazyctx.Context // of the tool
 
 	// over: the tool has come back, or its time was over before. Guarded by the
 	// connection's lock.
@@ -30,9 +32,9 @@ type toolCall struct {
 // command, if that has not been done by another worker.
 func (t *toolCall) do(parameters messages.Value) progress {
 	c := t.conn
-	limited, cancel := context.WithTimeoutCause(t.run.job.ctx, c.device.options.CommandTimeout, errToolTimeout)
-	defer cancel()
-	if kept, ok, err := t.cached.claim(limited); err != nil {
+	t.limited = lazyctx.WithTimeoutCause(t.run.job.ctx, c.device.options.CommandTimeout, errToolTimeout)
+	defer t.limited.Cancel(nil)
+	if kept, ok, err := t.cached.claim(t.limited); err != nil {
 		t.run.add(failure(t.tool.Namespace, err))
 		return here
 	} else if ok {
@@ -46,9 +48,7 @@ func (t *toolCall) do(parameters messages.Value) progress {
 		t.run.add(failure(t.tool.Namespace, errTooManyTools))
 		return here
 	}
-	t.limited = limited
-	stop := context.AfterFunc(limited, t.overdue)
-	defer stop()
+	t.watch.begin(t)
 	return t.call(parameters)
 }
 
@@ -76,11 +76,7 @@ func (t *toolCall) returned(o outcome) progress {
 		r = t.cached.keep(r)
 	}
 	t.cached.release()
-	t.conn.mu.Lock()
-	late := t.over
-	t.over = true
-	t.conn.mu.Unlock()
-	if late {
+	if t.ended() {
 		return elsewhere
 	}
 	t.run.add(r)
@@ -116,12 +112,30 @@ func (t *toolCall) overdue() {
 func (t *toolCall) replace() bool {
 	t.conn.mu.Lock()
 	defer t.conn.mu.Unlock()
-	if t.over {
+	if t.finish() {
 		return false
 	}
-	t.over = true
 	t.conn.work.Add(1)
 	return true
+}
+
+// ended notes that the tool has come back. It reports whether its time was over
+// before.
+func (t *toolCall) ended() (late bool) {
+	t.conn.mu.Lock()
+	defer t.conn.mu.Unlock()
+	return t.finish()
+}
+
+// finish ends the watch over the call. It reports whether that was done before.
+// The connection is locked.
+func (t *toolCall) finish() (before bool) {
+	before = t.over
+	t.over = true
+	if !before {
+		t.watch.current, t.run.job.watch = nil, nil
+	}
+	return before
 }
 
 // guarded calls the tool, encodes its result, and turns a panic of either into

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 
+	"github.com/aip-go/aip/internal/lazyctx"
 	"github.com/aip-go/aip/messages"
 )
 
@@ -30,10 +31,18 @@ type job struct {
 	actions []contentHash
 	// ctx ends with the task and, without a session that outlives it, with the
 	// connection.
-	ctx    context.Context
-	cancel context.CancelCauseFunc
-	// abandoned: nobody waits for the answer. Guarded by the connection's lock.
-	abandoned bool
+	ctx *lazyctx.Context
+	// Guarded by the connection's lock:
+	abandoned bool       // nobody waits for the answer
+	watch     *toolWatch // of the tool that runs for it; nil if none does
+}
+
+// end ends the job, and tells who watches its tool. The connection is locked.
+func (j *job) end(cause error) {
+	j.ctx.Cancel(cause)
+	if j.watch != nil {
+		go j.watch.look()
+	}
 }
 
 // handleCommand queues a command for the worker. One that is to be answered
@@ -46,7 +55,7 @@ func (c *deviceConn) handleCommand(ctx context.Context, m *messages.ServerMessag
 		c.mu.Unlock()
 		return nil
 	}
-	j.ctx, j.cancel = context.WithCancelCause(c.living)
+	j.ctx = lazyctx.WithCancelCause(c.living)
 	c.jobs[j] = struct{}{}
 	c.mu.Unlock()
 	select {
@@ -77,7 +86,7 @@ func (c *deviceConn) endJobs(sessionID string) {
 	defer c.mu.Unlock()
 	for j := range c.jobs {
 		if j.command.SessionID == sessionID {
-			j.cancel(errTaskEnded)
+			j.end(errTaskEnded)
 		}
 	}
 }
@@ -89,7 +98,7 @@ func (c *deviceConn) abandonJobs(cut bool) {
 	for j := range c.jobs {
 		j.abandoned = true
 		if cut {
-			j.cancel(errConnectionLost)
+			j.end(errConnectionLost)
 		}
 	}
 }
@@ -106,7 +115,7 @@ func (c *deviceConn) forget(j *job) (abandoned bool) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	delete(c.jobs, j)
-	j.cancel(nil)
+	j.ctx.Cancel(nil)
 	return j.abandoned
 }
 

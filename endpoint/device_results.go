@@ -39,31 +39,36 @@ type contentHash [sha256.Size]byte
 
 // hashParts hashes the parts so that no two lists of them are hashed alike.
 func hashParts(parts ...string) contentHash {
-	size := 0
+	b := make([]byte, 0, hashedSize)
 	for _, part := range parts {
-		size += 8 + len(part)
-	}
-	b := make([]byte, 0, size)
-	for _, part := range parts {
-		b = binary.BigEndian.AppendUint64(b, uint64(len(part)))
-		b = append(b, part...)
+		b = appendPart(b, part)
 	}
 	return sha256.Sum256(b)
+}
+
+// hashedSize is how much is hashed without memory beyond the stack.
+const hashedSize = 512
+
+// appendPart appends a part with its length.
+func appendPart[T string | []byte](dst []byte, part T) []byte {
+	dst = binary.BigEndian.AppendUint64(dst, uint64(len(part)))
+	return append(dst, part...)
 }
 
 // hashActions hashes what a command asks for: all of it, and each action.
 func hashActions(actions []messages.Command) (all contentHash, each []contentHash) {
 	each = make([]contentHash, len(actions))
-	parts := make([]string, 0, 2*len(actions))
-	for i, action := range actions {
-		each[i] = hashAction(action)
-		parts = append(parts, action.CallID, string(each[i][:]))
+	b := make([]byte, 0, hashedSize)
+	for i := range actions {
+		each[i] = hashAction(&actions[i])
+		b = appendPart(appendPart(b, actions[i].CallID), each[i][:])
 	}
-	return hashParts(parts...), each
+	return sha256.Sum256(b), each
 }
 
-func hashAction(action messages.Command) contentHash {
-	return hashParts(string(action.ToolType), action.ToolName, action.Parameters.String())
+func hashAction(action *messages.Command) contentHash {
+	b := appendPart(appendPart(make([]byte, 0, hashedSize), string(action.ToolType)), action.ToolName)
+	return sha256.Sum256(appendPart(b, action.Parameters.Bytes()))
 }
 
 // callKey names one action of a command.
@@ -81,7 +86,7 @@ type resultCache struct {
 	entries map[callKey]*list.Element // of order
 	order   list.List                 // of *cachedResult, oldest first
 	size    int64
-	running map[callKey]chan struct{} // closed when the call has ended
+	running map[callKey]*cachedCall
 }
 
 type cachedResult struct {
@@ -99,7 +104,7 @@ func newResultCache(o ResultCacheOptions) *resultCache {
 	o.MaxResults = limitOr(o.MaxResults, defaultCachedResults)
 	o.MaxBytes = limitOr(o.MaxBytes, defaultCachedBytes)
 	o.MaxAge = durationOr(o.MaxAge, defaultCachedAge)
-	return &resultCache{options: o, entries: map[callKey]*list.Element{}, running: map[callKey]chan struct{}{}}
+	return &resultCache{options: o, entries: map[callKey]*list.Element{}, running: map[callKey]*cachedCall{}}
 }
 
 // call returns the call of the i'th action of m, which has that content: nil if
@@ -152,7 +157,7 @@ type cachedCall struct {
 	cache   *resultCache
 	key     callKey
 	content contentHash
-	ran     chan struct{} // of this run
+	ran     chan struct{} // closed when this run has ended; made for who waits for that
 }
 
 // claim returns the result of the call, if it is kept. Else the caller has to
@@ -185,11 +190,13 @@ func (c *cachedCall) try(ctx context.Context) (ran chan struct{}, kept messages.
 	if ctx.Err() != nil {
 		return nil, messages.Result{}, false, context.Cause(ctx)
 	}
-	if ran := c.cache.running[c.key]; ran != nil {
-		return ran, messages.Result{}, false, nil
+	if other := c.cache.running[c.key]; other != nil {
+		if other.ran == nil {
+			other.ran = make(chan struct{})
+		}
+		return other.ran, messages.Result{}, false, nil
 	}
-	c.ran = make(chan struct{})
-	c.cache.running[c.key] = c.ran
+	c.cache.running[c.key] = c
 	return nil, messages.Result{}, false, nil
 }
 
@@ -226,5 +233,7 @@ func (c *cachedCall) release() {
 	c.cache.mu.Lock()
 	defer c.cache.mu.Unlock()
 	delete(c.cache.running, c.key)
-	close(c.ran)
+	if c.ran != nil {
+		close(c.ran)
+	}
 }

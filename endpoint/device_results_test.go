@@ -404,7 +404,7 @@ func TestResultCacheAccounts(t *testing.T) {
 		for i := range 1000 {
 			m := messages.NewCommand(messages.CommandRequest{Actions: []messages.Command{{ToolName: fmt.Sprint(i % 7)}}})
 			m.ResponseID, m.Actions[0].CallID = fmt.Sprint(i%31), ""
-			call := cache.call(m, 0, hashAction(m.Actions[0]))
+			call := cache.call(m, 0, hashAction(&m.Actions[0]))
 			if _, ok, err := call.claim(context.Background()); err != nil {
 				t.Fatal(err)
 			} else if !ok {

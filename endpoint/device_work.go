@@ -23,8 +23,10 @@ type commandRun struct {
 // unless that is nil. The tools run in the same goroutine, since most of them
 // take less time than another one takes to begin.
 func (c *deviceConn) worker(run *commandRun) {
+	w := &toolWatch{conn: c}
+	defer w.end()
 	for {
-		if run != nil && c.finish(run) == elsewhere {
+		if run != nil && c.finish(w, run) == elsewhere {
 			return
 		}
 		run = nil
@@ -60,11 +62,11 @@ func (c *deviceConn) begin(j *job) *commandRun {
 
 // finish runs the actions of a command in order, up to the first failure, or
 // until nobody waits for the answer any more, and answers it.
-func (c *deviceConn) finish(run *commandRun) progress {
+func (c *deviceConn) finish(w *toolWatch, run *commandRun) progress {
 	for actions := run.job.command.Actions; len(run.results) < len(actions); {
 		if run.failed || c.isAbandoned(run.job) {
 			run.add(messages.Result{Status: messages.ResultSkipped, Error: skippedText})
-		} else if c.runNext(run) == elsewhere {
+		} else if c.runNext(w, run) == elsewhere {
 			return elsewhere
 		}
 	}
@@ -80,7 +82,7 @@ func (run *commandRun) add(r messages.Result) {
 }
 
 // runNext runs the next action. Whatever happens, there is a result.
-func (c *deviceConn) runNext(run *commandRun) progress {
+func (c *deviceConn) runNext(w *toolWatch, run *commandRun) progress {
 	i := len(run.results)
 	action := &run.job.command.Actions[i]
 	if action.ToolName == "" {
@@ -92,7 +94,7 @@ func (c *deviceConn) runNext(run *commandRun) progress {
 		run.add(failure("", fmt.Errorf("there is no %s tool %q; list_tools lists those there are", action.ToolType, action.ToolName)))
 		return here
 	}
-	call := &toolCall{conn: c, run: run, tool: tool, cached: c.device.results.call(run.job.command, i, run.job.actions[i])}
+	call := &toolCall{conn: c, watch: w, run: run, tool: tool, cached: c.device.results.call(run.job.command, i, run.job.actions[i])}
 	return call.do(action.Parameters)
 }
 

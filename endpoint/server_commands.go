@@ -7,6 +7,7 @@ import (
 	"sync"
 	"time"
 
+	"github.com/aip-go/aip/internal/lazyctx"
 	"github.com/aip-go/aip/messages"
 	"github.com/aip-go/aip/protocol"
 	"github.com/aip-go/aip/transport"
@@ -69,12 +70,10 @@ func (q *commandQueue) enter(ctx context.Context, c *queuedCommand) error {
 	q.waiting = append(q.waiting, c)
 	q.advance()
 	q.mu.Unlock()
-	select {
-	case <-c.turn:
-		return nil
-	case <-ctx.Done():
+	if lazyctx.Receive(ctx, c.turn) != nil {
 		return context.Cause(ctx)
 	}
+	return nil
 }
 
 // departed notes that the command whose turn it was is sent: it is that of the
@@ -165,13 +164,13 @@ func (q *commandQueue) advance() {
 }
 
 // ask sends a command when it is its turn, which begin tells, and waits for its
-// results. When the device's time for it is over, it calls cancel, which ends
-// ctx, with ErrCommandTimeout.
-func (c *client) ask(ctx context.Context, command *messages.ServerMessage, cancel context.CancelCauseFunc, begin Event) ([]messages.Result, error) {
+// results. When the device's time for it is over, it ends ctx with
+// ErrCommandTimeout.
+func (c *client) ask(ctx *lazyctx.Context, command *messages.ServerMessage, begin Event) ([]messages.Result, error) {
 	q := &queuedCommand{
 		id:      command.ResponseID,
 		timeout: c.server.options.CommandTimeout,
-		expire:  func() { cancel(ErrCommandTimeout) },
+		expire:  func() { ctx.Cancel(ErrCommandTimeout) },
 		turn:    make(chan struct{}),
 	}
 	how := notSent
@@ -221,11 +220,13 @@ func (c *client) exchange(ctx context.Context, command *messages.ServerMessage) 
 func endingOf(ctx context.Context, err error) ending {
 	var failed *protocol.CallError
 	switch {
+	case err == nil:
+		return answered
 	case errors.As(err, &failed) && failed.Outcome == transport.NotSent:
 		return notSent
 	case errors.As(err, new(*protocol.RemoteError)), errors.As(err, new(*protocol.ResultsError)):
 		return answered // though ctx may have ended meanwhile
-	case err != nil && ctx.Err() != nil:
+	case ctx.Err() != nil:
 		return givenUp
 	default:
 		return answered

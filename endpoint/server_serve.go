@@ -10,6 +10,7 @@ import (
 
 	"go.uber.org/zap"
 
+	"github.com/aip-go/aip/internal/lazyctx"
 	"github.com/aip-go/aip/messages"
 	"github.com/aip-go/aip/protocol"
 	"github.com/aip-go/aip/resilience"
@@ -299,6 +300,11 @@ func (c *client) ready(ctx context.Context) error {
 	select {
 	case <-c.confirmed:
 		return nil
+	default:
+	}
+	select {
+	case <-c.confirmed:
+		return nil
 	case <-c.gone:
 		return transport.ErrNotConnected
 	case <-ctx.Done():
@@ -316,8 +322,8 @@ func (c *client) bounded(ctx context.Context, send func(context.Context) error) 
 
 // bounded runs send with a timeout, after which it calls drop.
 func bounded(ctx context.Context, timeout time.Duration, drop func(cause error), send func(context.Context) error) error {
-	limited, cancel := context.WithTimeoutCause(ctx, timeout, ErrSlowConsumer)
-	defer cancel()
+	limited := lazyctx.WithTimeoutCause(ctx, timeout, ErrSlowConsumer)
+	defer limited.Cancel(nil)
 	err := send(limited)
 	if err != nil && context.Cause(limited) == ErrSlowConsumer {
 		drop(ErrSlowConsumer)

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 
+	"github.com/aip-go/aip/internal/lazyctx"
 	"github.com/aip-go/aip/messages"
 	"github.com/aip-go/aip/transport"
 )
@@ -109,22 +110,21 @@ func (t *Task) Do(ctx context.Context, actions ...messages.Command) ([]messages.
 	if ids.known() {
 		command.ResponseID = ids.id()
 	}
-	shared := ctx == t.session.ctx // It is the handler's, as a rule.
-	ctx, cancel := context.WithCancelCause(ctx)
-	defer cancel(nil)
-	if !shared {
-		stop := context.AfterFunc(t.session.ctx, func() { cancel(context.Cause(t.session.ctx)) })
+	within := lazyctx.WithCancelCause(ctx)
+	defer within.Cancel(nil)
+	if ctx != t.session.ctx { // It is the handler's, as a rule.
+		stop := context.AfterFunc(t.session.ctx, func() { within.Cancel(context.Cause(t.session.ctx)) })
 		defer stop()
 	}
-	results, err := t.command(ctx, cancel, command)
+	results, err := t.command(within, command)
 	if err != nil {
-		cause := commandCause(ctx, err)
+		cause := commandCause(within, err)
 		if errors.Is(cause, ErrDeviceLost) {
 			// Its connection has ended. Whoever is told so, and gives it another
 			// task at once, is to be refused.
 			select {
 			case <-device.gone:
-			case <-ctx.Done():
+			case <-within.Done():
 			}
 		}
 		return nil, &CommandError{
@@ -139,15 +139,12 @@ func (t *Task) Do(ctx context.Context, actions ...messages.Command) ([]messages.
 }
 
 // command sends command, when it is its turn, and records the results. When the
-// device takes too long, it calls cancel, which ends ctx, with
-// ErrCommandTimeout.
-func (t *Task) command(ctx context.Context, cancel context.CancelCauseFunc, command *messages.ServerMessage) ([]messages.Result, error) {
-	select {
-	case t.session.commanding <- struct{}{}:
-		defer func() { <-t.session.commanding }()
-	case <-ctx.Done():
+// device takes too long, it ends ctx with ErrCommandTimeout.
+func (t *Task) command(ctx *lazyctx.Context, command *messages.ServerMessage) ([]messages.Result, error) {
+	if lazyctx.Send(ctx, t.session.commanding, struct{}{}) != nil {
 		return nil, context.Cause(ctx)
 	}
+	defer func() { <-t.session.commanding }()
 	if ctx.Err() != nil {
 		return nil, context.Cause(ctx)
 	}
@@ -157,7 +154,7 @@ func (t *Task) command(ctx context.Context, cancel context.CancelCauseFunc, comm
 			return nil, err
 		}
 	}
-	results, err := device.ask(ctx, command, cancel, Event{
+	results, err := device.ask(ctx, command, Event{
 		Kind: EventCommand, DeviceID: device.info.ID, SessionID: t.SessionID, TaskName: t.Name, Count: len(command.Actions),
 	})
 	if err == nil {

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 
+	"github.com/aip-go/aip/internal/lazyctx"
 	"github.com/aip-go/aip/transport"
 )
 
@@ -50,12 +51,8 @@ func (r *Reply[In]) Wait(ctx context.Context) (*In, error) {
 // would get it.
 func (r *Reply[In]) conclude(ctx context.Context) (*In, error) {
 	r.calls.readSelf(ctx, r)
-	select {
-	case <-r.done:
-	case <-ctx.Done():
-		if r.calls.release(r, true) {
-			return nil, ctx.Err()
-		}
+	if lazyctx.Receive(ctx, r.done) != nil && r.calls.release(r, true) {
+		return nil, ctx.Err()
 	}
 	return r.message, r.err
 }
@@ -86,13 +83,13 @@ func (p *AIPProtocol[Out, In]) Expect(ctx context.Context, match Match[In]) (*Re
 // behind: if its reply still comes, it is dropped, counted in [Stats] and
 // reported to [AIPProtocol.OnLate].
 func (p *AIPProtocol[Out, In]) Call(ctx context.Context, m *Out, match Match[In]) (*In, error) {
-	ctx, cancel := p.bounded(ctx)
-	defer cancel()
-	r, err := p.ask(ctx, m, match)
+	limited := p.bounded(ctx)
+	defer limited.Cancel(nil)
+	r, err := p.ask(limited, m, match)
 	if err != nil {
 		return nil, err
 	}
-	reply, err := r.conclude(ctx)
+	reply, err := r.conclude(limited)
 	if err != nil {
 		return nil, &CallError{Type: typeOf(m), Outcome: r.outcome(err), Err: err}
 	}
@@ -120,11 +117,11 @@ func (r *Reply[In]) outcome(err error) transport.Outcome {
 }
 
 // bounded returns ctx with the deadline of a call.
-func (p *AIPProtocol[Out, In]) bounded(ctx context.Context) (context.Context, context.CancelFunc) {
+func (p *AIPProtocol[Out, In]) bounded(ctx context.Context) *lazyctx.Context {
 	if _, ok := ctx.Deadline(); ok || p.options.CallTimeout < 0 {
-		return ctx, func() {}
+		return lazyctx.WithCancelCause(ctx)
 	}
-	return context.WithTimeout(ctx, p.options.CallTimeout)
+	return lazyctx.WithTimeoutCause(ctx, p.options.CallTimeout, nil)
 }
 
 // ask sends m and returns its reply, for which the wait begins before the

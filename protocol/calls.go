@@ -105,6 +105,9 @@ type runner[In Message] interface {
 	handOver()
 	// lullOver tells it that a lull has ended. The table is locked.
 	lullOver()
+	// watch has the end of a caller's context make it read again. The table is
+	// locked.
+	watch(context.Context)
 	// readFor reads in its place.
 	readFor(*Reply[In])
 	// recall makes whoever reads in its place give that up.

@@ -8,6 +8,7 @@ import (
 	"sync/atomic"
 	"time"
 
+	"github.com/aip-go/aip/internal/lazyctx"
 	"github.com/aip-go/aip/messages"
 	"github.com/aip-go/aip/transport"
 )
@@ -47,9 +48,9 @@ func (e *ResultsError) Error() string {
 // are wrapped in a [*CallError].
 func SendCommand(ctx context.Context, s *Server, command *messages.ServerMessage) ([]messages.Result, error) {
 	if _, ok := ctx.Deadline(); !ok {
-		var cancel context.CancelFunc
-		ctx, cancel = context.WithTimeout(ctx, CommandTimeout)
-		defer cancel()
+		limited := lazyctx.WithTimeoutCause(ctx, CommandTimeout, nil)
+		defer limited.Cancel(nil)
+		ctx = limited
 	}
 	call, err := StartCommand(ctx, s, command)
 	if err != nil {

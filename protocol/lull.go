@@ -5,6 +5,7 @@ import (
 	"errors"
 	"time"
 
+	"github.com/aip-go/aip/internal/lazyctx"
 	"github.com/aip-go/aip/internal/watchdog"
 )
 
@@ -19,6 +20,8 @@ const (
 	lullPatience = time.Millisecond
 	// calm is how many such replies there have to be in a row.
 	calm = 16
+	// soon is longer than a lull: a deadline beyond that need not end it.
+	soon = 20 * time.Millisecond
 )
 
 // lull is the part of the table of calls that says who reads in Run's place. It
@@ -87,14 +90,15 @@ func (c *calls[In]) endLull() {
 // has come, or ctx has ended.
 func (c *calls[In]) readSelf(ctx context.Context, r *Reply[In]) {
 	c.mu.Lock()
-	if !c.lull.begun || c.lull.lent || r.over {
+	if !c.lull.begun || c.lull.lent || r.over || ctx.Err() != nil {
 		c.mu.Unlock()
 		return
 	}
 	c.lull.lent = true
 	run := c.run
+	run.watch(ctx)
 	c.mu.Unlock()
-	if ctx.Done() != nil {
+	if deadline, ok := ctx.Deadline(); ok && time.Until(deadline) < soon {
 		defer context.AfterFunc(ctx, run.recall)()
 	}
 	stays := false
@@ -142,6 +146,27 @@ type substitute struct {
 	ctx  context.Context
 	stop context.CancelFunc
 	err  error // what the caller has met, for Run
+	// watched is what the latest caller's context comes from, whose end ends a
+	// lull: the next one's is the same, as a rule. Guarded by the table's lock.
+	watched <-chan struct{}
+	unwatch func() bool
+}
+
+// watch has the end of a caller's context end the lull. Times that are not over
+// soon are left out, and so is who ends the context otherwise: that is done when
+// the caller has been waiting for long. The table of calls is locked.
+func (r *run[Out, In]) watch(ctx context.Context) {
+	base := lazyctx.Base(ctx)
+	if base.Done() == r.instead.watched {
+		return
+	}
+	if r.instead.unwatch != nil {
+		r.instead.unwatch()
+	}
+	r.instead.watched, r.instead.unwatch = base.Done(), nil
+	if r.instead.watched != nil {
+		r.instead.unwatch = context.AfterFunc(base, r.recall)
+	}
 }
 
 // linger waits for the end of a lull, if one begins.
@@ -181,6 +206,9 @@ func (r *run[Out, In]) endSubstitute() {
 	if r.instead.over != nil {
 		r.instead.patience.Close()
 		r.instead.stop()
+		if r.instead.unwatch != nil {
+			r.instead.unwatch()
+		}
 	}
 }
 

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 
+	"github.com/aip-go/aip/internal/lazyctx"
 	"github.com/aip-go/aip/messages"
 	"github.com/aip-go/aip/transport"
 )
@@ -75,19 +76,17 @@ func StartTask(ctx context.Context, c *Client, request *messages.ClientMessage) 
 		withSession.SessionID = messages.NewID()
 		request = &withSession
 	}
-	ctx, cancel := c.bounded(ctx)
-	defer cancel()
-	select {
-	case c.acking <- struct{}{}:
-		defer func() { <-c.acking }()
-	case <-ctx.Done():
-		return nil, &CallError{Type: string(request.Type), Outcome: transport.NotSent, Err: ctx.Err()}
+	limited := c.bounded(ctx)
+	defer limited.Cancel(nil)
+	if err := lazyctx.Send(limited, c.acking, struct{}{}); err != nil {
+		return nil, &CallError{Type: string(request.Type), Outcome: transport.NotSent, Err: err}
 	}
-	end, err := c.expectRunning(ctx, MatchTaskEnd(request.SessionID))
+	defer func() { <-c.acking }()
+	end, err := c.expectRunning(limited, MatchTaskEnd(request.SessionID))
 	if err != nil {
 		return nil, &CallError{Type: string(request.Type), Outcome: transport.NotSent, Err: err}
 	}
-	ack, err := c.ask(ctx, request, MatchTaskAck(request.SessionID))
+	ack, err := c.ask(limited, request, MatchTaskAck(request.SessionID))
 	if err != nil {
 		var failed *CallError
 		sent := errors.As(err, &failed) && failed.Outcome != transport.NotSent
@@ -96,7 +95,7 @@ func StartTask(ctx context.Context, c *Client, request *messages.ClientMessage) 
 	}
 	defer ack.Release()
 	task := &Task{sessionID: request.SessionID, end: end}
-	if err := task.accepted(ctx, ack); err != nil {
+	if err := task.accepted(limited, ack); err != nil {
 		end.Release()
 		return nil, &CallError{Type: string(request.Type), Outcome: ack.outcome(err), Err: err}
 	}

@@ -83,6 +83,10 @@ var Rules = []Rule{
 		Why:     "a timer is a leaf: it knows nothing of what it watches",
 	},
 	{
+		Package: "internal/lazyctx",
+		Why:     "a context is a leaf: it knows nothing of what it bounds",
+	},
+	{
 		Package: "messages",
 		Why:     "messages are plain data, to be used without any connection",
 		Allows:  []string{"internal/jsonscan"},
@@ -113,7 +117,7 @@ var Rules = []Rule{
 	{
 		Package:     "transport/websocket",
 		Why:         "users choose an engine by an option; the libraries stay behind the adapters",
-		Allows:      []string{"internal/utf8text", "internal/watchdog", "transport", "transport/adapters"},
+		Allows:      []string{"internal/utf8text", "internal/watchdog", "internal/lazyctx", "transport", "transport/adapters"},
 		Modules:     []string{zap},
 		Exposes:     []string{zap},
 		TestModules: []string{nhooyr, coder, gorilla},
@@ -121,7 +125,7 @@ var Rules = []Rule{
 	{
 		Package: "protocol",
 		Why:     "the protocol runs over any transport, so it names none",
-		Allows:  []string{"internal/jsonscan", "internal/watchdog", "messages", "codec", "transport"},
+		Allows:  []string{"internal/jsonscan", "internal/watchdog", "internal/lazyctx", "messages", "codec", "transport"},
 		Modules: []string{zap},
 		Exposes: []string{zap},
 	},
@@ -135,7 +139,7 @@ var Rules = []Rule{
 	{
 		Package: "endpoint",
 		Why:     "endpoints dial through a function; one file gives the default",
-		Allows:  []string{"internal/jsonscan", "messages", "codec", "transport", "transport/websocket", "protocol", "resilience"},
+		Allows:  []string{"internal/jsonscan", "internal/lazyctx", "messages", "codec", "transport", "transport/websocket", "protocol", "resilience"},
 		Modules: []string{zap, jsonschema, gopsutil},
 		Only: map[string][]string{
 			"transport/websocket": {"defaults.go"},

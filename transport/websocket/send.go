@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"io"
 
+	"github.com/aip-go/aip/internal/lazyctx"
 	"github.com/aip-go/aip/internal/utf8text"
 	"github.com/aip-go/aip/transport"
 )
@@ -43,7 +44,7 @@ func (c *conn) send(ctx context.Context, frames []transport.Frame) (transport.Ou
 	e := c.outbox.get(frames)
 	// Without an end of the context nobody can leave, and the caller may as
 	// well do the work.
-	e.alone = ctx.Done() == nil
+	e.alone = !lazyctx.Ends(ctx)
 	turn, err := c.outbox.enter(e, e.alone)
 	begun := turn
 	switch {
@@ -85,7 +86,7 @@ func (c *conn) sendSoon(ctx context.Context, frames []transport.Frame) (taken bo
 	}
 	hurry := c.burst.Add(1) <= lone && !c.more.Load() && !c.inbox.behind()
 	flush := c.gate.flush
-	if leaves := ctx.Done() != nil; leaves && hurry { // It may have to leave while it is written.
+	if hurry && lazyctx.Ends(ctx) { // It may have to leave while it is written.
 		if c.gate.nowait != nil {
 			flush = c.gate.tryFlush
 		} else if hurry = false; !c.gate.busy() {
