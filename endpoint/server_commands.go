@@ -32,6 +32,9 @@ type commandQueue struct {
 	sent []*queuedCommand
 	// awaited is how many of sent somebody waits for.
 	awaited int
+	// timed is the one of sent whose time runs, and clock the timer of that.
+	timed *queuedCommand
+	clock *time.Timer
 }
 
 // queuedCommand is a command of a commandQueue.
@@ -41,9 +44,9 @@ type queuedCommand struct {
 	expire  func()        // and what is called after that
 	turn    chan struct{} // closed when it is to be sent
 	// Guarded by the queue's lock:
-	clock   *time.Timer // of timeout; nil before those sent before have ended
-	givenUp bool        // nobody waits for it, but the device may have it
-	over    bool        // it was answered too late, but is not noted as given up yet
+	due     time.Time // when timeout is over; zero before those sent before have ended
+	givenUp bool      // nobody waits for it, but the device may have it
+	over    bool      // it was answered too late, but is not noted as given up yet
 }
 
 // ending is how the wait for a command ends.
@@ -97,8 +100,9 @@ func (q *commandQueue) end(c *queuedCommand, how ending) {
 	if c == q.sent[len(q.sent)-1] {
 		q.sending = false
 	}
-	if c.clock != nil {
-		c.clock.Stop()
+	if c == q.timed {
+		q.timed = nil
+		q.clock.Stop()
 	}
 	q.awaited--
 	switch how {
@@ -158,9 +162,32 @@ func (q *commandQueue) advance() {
 		q.awaited++
 		close(next.turn)
 	}
-	if i := slices.IndexFunc(q.sent, func(c *queuedCommand) bool { return !c.givenUp }); i >= 0 && q.sent[i].clock == nil {
-		q.sent[i].clock = time.AfterFunc(q.sent[i].timeout, q.sent[i].expire)
+	if i := slices.IndexFunc(q.sent, func(c *queuedCommand) bool { return !c.givenUp }); i >= 0 && q.sent[i].due.IsZero() {
+		q.time(q.sent[i])
 	}
+}
+
+// time starts the clock of c. The queue is locked.
+func (q *commandQueue) time(c *queuedCommand) {
+	q.timed, c.due = c, time.Now().Add(c.timeout)
+	if q.clock == nil {
+		q.clock = time.AfterFunc(c.timeout, q.expire)
+	} else {
+		q.clock.Reset(c.timeout)
+	}
+}
+
+// expire tells who waits for the command whose time is over.
+func (q *commandQueue) expire() {
+	q.mu.Lock()
+	c := q.timed
+	if c == nil || time.Until(c.due) > 0 { // It was the clock of an earlier one.
+		q.mu.Unlock()
+		return
+	}
+	q.timed = nil
+	q.mu.Unlock()
+	c.expire()
 }
 
 // ask sends a command when it is its turn, which begin tells, and waits for its
@@ -218,10 +245,11 @@ func (c *client) exchange(ctx context.Context, command *messages.ServerMessage) 
 
 // endingOf returns what an error of exchange means.
 func endingOf(ctx context.Context, err error) ending {
+	if err == nil {
+		return answered
+	}
 	var failed *protocol.CallError
 	switch {
-	case err == nil:
-		return answered
 	case errors.As(err, &failed) && failed.Outcome == transport.NotSent:
 		return notSent
 	case errors.As(err, new(*protocol.RemoteError)), errors.As(err, new(*protocol.ResultsError)):
