@@ -57,16 +57,14 @@ func (h *heard) WaitClosed(ctx context.Context) error {
 // Receive hears a message, also of the kind that it returns as an error.
 func (h *heard) Receive(ctx context.Context) ([]byte, error) {
 	data, err := h.Transport.Receive(ctx)
-	var other *transport.FrameTypeError
-	switch {
-	case err == nil:
-		if err := h.note(ctx, transport.Text, len(data)); err != nil {
-			return nil, err
-		}
-	case errors.As(err, &other):
-		if err := h.note(ctx, other.Got, len(other.Data)); err != nil {
-			return nil, err
-		}
+	var noted error
+	if err == nil {
+		noted = h.note(ctx, transport.Text, len(data))
+	} else if other := new(transport.FrameTypeError); errors.As(err, &other) {
+		noted = h.note(ctx, other.Got, len(other.Data))
+	}
+	if noted != nil {
+		return nil, noted
 	}
 	return data, err
 }
