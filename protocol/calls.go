@@ -109,7 +109,7 @@ type runner[In Message] interface {
 	// locked.
 	watch(context.Context)
 	// readFor reads in its place.
-	readFor(*Reply[In])
+	readFor(context.Context, *Reply[In])
 	// recall makes whoever reads in its place give that up.
 	recall()
 }

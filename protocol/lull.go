@@ -107,7 +107,7 @@ func (c *calls[In]) readSelf(ctx context.Context, r *Reply[In]) {
 			c.release(r, true) // A middleware has ended the goroutine.
 		}
 	}()
-	run.readFor(r)
+	run.readFor(ctx, r)
 	stays = true
 }
 
@@ -214,8 +214,8 @@ func (r *run[Out, In]) endSubstitute() {
 
 // readFor reads in Run's place, in the goroutine of the caller who waits for
 // reply, until that has come, or it takes too long, or something comes that is
-// for Run.
-func (r *run[Out, In]) readFor(reply *Reply[In]) {
+// for Run, or for nobody when caller, its context, has ended.
+func (r *run[Out, In]) readFor(caller context.Context, reply *Reply[In]) {
 	wasCalm := false
 	defer func() { r.p.calls.giveBack(wasCalm, r.instead.patience.Start) }()
 	for !reply.has() {
@@ -229,6 +229,9 @@ func (r *run[Out, In]) readFor(reply *Reply[In]) {
 		}
 		if in, ok := r.p.sort(r.handling, in); ok {
 			r.p.putBack(in)
+			return
+		}
+		if !reply.has() && caller.Err() != nil {
 			return
 		}
 	}
