@@ -158,6 +158,9 @@ type asked struct {
 	key any
 }
 
+// Err is not nil, so that there is a cause to be asked for.
+func (a *asked) Err() error { return context.Canceled }
+
 func (a *asked) Value(key any) any {
 	a.key = key
 	return nil

@@ -269,6 +269,24 @@ func TestBase(t *testing.T) {
 	}
 }
 
+// over is a context that knows of its end, but not of its cause.
+type over struct{ context.Context }
+
+func (over) Err() error { return context.Canceled }
+
+// TestCauseFromBelow: a context that comes from one that nobody has looked at
+// learns the cause, and no other question makes a context.
+func TestCauseFromBelow(t *testing.T) {
+	c := WithCancelCause(context.Background())
+	c.Cancel(errOwner)
+	if c.Value(nil) != nil || c.Value([]int{}) != nil || c.own != nil {
+		t.Error("it has a value, or was made for one")
+	}
+	if got := context.Cause(over{c}); got != errOwner {
+		t.Errorf("the cause is %v, want %v", got, errOwner)
+	}
+}
+
 // TestChannels: who need not wait does not ask for Done, and who waits is served
 // or told of the end.
 func TestChannels(t *testing.T) {
