@@ -105,10 +105,7 @@ type runner[In Message] interface {
 	handOver()
 	// lullOver tells it that a lull has ended. The table is locked.
 	lullOver()
-	// watch has the end of a caller's context make it read again. The table is
-	// locked.
-	watch(context.Context)
-	// readFor reads in its place.
+	// readFor reads in its place, until the context of the caller ends.
 	readFor(context.Context, *Reply[In])
 	// recall makes whoever reads in its place give that up.
 	recall()

@@ -96,11 +96,7 @@ func (c *calls[In]) readSelf(ctx context.Context, r *Reply[In]) {
 	}
 	c.lull.lent = true
 	run := c.run
-	run.watch(ctx)
 	c.mu.Unlock()
-	if deadline, ok := ctx.Deadline(); ok && time.Until(deadline) < soon {
-		defer context.AfterFunc(ctx, run.recall)()
-	}
 	stays := false
 	defer func() {
 		if !stays {
@@ -146,27 +142,46 @@ type substitute struct {
 	ctx  context.Context
 	stop context.CancelFunc
 	err  error // what the caller has met, for Run
-	// watched is what the latest caller's context comes from, whose end ends a
-	// lull: the next one's is the same, as a rule. Guarded by the table's lock.
+	// watched is the end of the latest caller's context that need not be let go
+	// of after the call: the next one's is the same, as a rule. It belongs to who
+	// reads.
 	watched <-chan struct{}
 	unwatch func() bool
 }
 
-// watch has the end of a caller's context end the lull. Times that are not over
-// soon are left out, and so is who ends the context otherwise: that is done when
-// the caller has been waiting for long. The table of calls is locked.
-func (r *run[Out, In]) watch(ctx context.Context) {
-	base := lazyctx.Base(ctx)
-	if base.Done() == r.instead.watched {
-		return
+// watch has the end of a caller's context end the lull, until leave is called or
+// longer. Times that are not over soon are left out, and so is who ends the
+// context otherwise: that is done when the caller has been waiting for long.
+func (r *run[Out, In]) watch(ctx context.Context) (leave func() bool) {
+	if deadline, ok := ctx.Deadline(); ok && time.Until(deadline) < soon {
+		return context.AfterFunc(ctx, r.recall)
 	}
+	base := lazyctx.Base(ctx)
+	done := base.Done()
+	if done == r.instead.watched {
+		return stay
+	}
+	r.forget()
+	if done == nil {
+		return stay
+	}
+	lasting, ok := lazyctx.Standard(base)
+	if !ok {
+		return context.AfterFunc(base, r.recall)
+	}
+	r.instead.watched, r.instead.unwatch = done, context.AfterFunc(lasting, r.recall)
+	return stay
+}
+
+// stay is the leave of a watch that goes on.
+func stay() bool { return false }
+
+// forget ends the watch over the contexts of earlier callers.
+func (r *run[Out, In]) forget() {
 	if r.instead.unwatch != nil {
 		r.instead.unwatch()
 	}
-	r.instead.watched, r.instead.unwatch = base.Done(), nil
-	if r.instead.watched != nil {
-		r.instead.unwatch = context.AfterFunc(base, r.recall)
-	}
+	r.instead.watched, r.instead.unwatch = nil, nil
 }
 
 // linger waits for the end of a lull, if one begins.
@@ -206,9 +221,7 @@ func (r *run[Out, In]) endSubstitute() {
 	if r.instead.over != nil {
 		r.instead.patience.Close()
 		r.instead.stop()
-		if r.instead.unwatch != nil {
-			r.instead.unwatch()
-		}
+		r.forget()
 	}
 }
 
@@ -218,6 +231,7 @@ func (r *run[Out, In]) endSubstitute() {
 func (r *run[Out, In]) readFor(caller context.Context, reply *Reply[In]) {
 	wasCalm := false
 	defer func() { r.p.calls.giveBack(wasCalm, r.instead.patience.Start) }()
+	defer r.watch(caller)()
 	for !reply.has() {
 		var in inbound[In]
 		r.instead.patience.Start()

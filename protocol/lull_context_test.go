@@ -62,3 +62,142 @@ func TestContextAmongLateReplies(t *testing.T) {
 		})
 	}
 }
+
+// foreign is a context of a type that nobody knows, with an end of its own.
+type foreign struct {
+	context.Context
+	done  <-chan struct{}
+	kept  int    // how many functions wait for the end
+	after func() // what is told of each use; nil for nothing
+}
+
+func (f *foreign) used() {
+	if f.after != nil {
+		f.after()
+	}
+}
+
+func (f *foreign) Done() <-chan struct{} {
+	f.used()
+	if f.done != nil {
+		return f.done
+	}
+	return f.Context.Done()
+}
+
+func (f *foreign) Err() error {
+	f.used()
+	return f.Context.Err()
+}
+
+func (f *foreign) Value(key any) any {
+	f.used()
+	return f.Context.Value(key)
+}
+
+// AfterFunc is what package context looks for.
+func (f *foreign) AfterFunc(do func()) (stop func() bool) {
+	f.kept++
+	inner := context.AfterFunc(f.Context, do)
+	return func() bool {
+		f.kept--
+		return inner()
+	}
+}
+
+// TestForeignContextInALull: a context of a foreign type, such as one that is
+// used for one request after the other, is left alone when the call is over.
+func TestForeignContextInALull(t *testing.T) {
+	for name, own := range map[string]bool{"with the end of another": false, "with its own end": true} {
+		t.Run(name, func(t *testing.T) {
+			inLull(t, func(t *testing.T, l *lulled) {
+				ctx, cancel := context.WithCancel(t.Context())
+				defer cancel()
+				f := &foreign{Context: ctx}
+				if own {
+					f.done = make(chan struct{})
+				}
+				_, err := RequestDeviceInfo(f, l.c, "dev")
+				must(t, err)
+				synctest.Wait()
+				if f.kept > 0 {
+					t.Errorf("%d functions wait for the end of its context", f.kept)
+				}
+				f.after = func() { t.Error("the context was used after the call") }
+				if !l.begun() {
+					t.Fatal("the lull has ended")
+				}
+				_, err = RequestDeviceInfo(t.Context(), l.c, "dev")
+				must(t, err)
+				cancel()
+				synctest.Wait()
+			})
+		})
+	}
+}
+
+// TestContextsInALull: a caller who reads leaves at once when its context ends,
+// whatever context that is, and whatever contexts the callers before it had.
+func TestContextsInALull(t *testing.T) {
+	type made struct {
+		ctx context.Context
+		end func()
+	}
+	kinds := map[string]func(context.Context) made{
+		"cancel": func(ctx context.Context) made {
+			ctx, cancel := context.WithCancel(ctx)
+			return made{ctx, cancel}
+		},
+		"value": func(ctx context.Context) made {
+			ctx, cancel := context.WithCancel(ctx)
+			return made{context.WithValue(ctx, handlerKey{}, 1), cancel}
+		},
+		"above a lazy one": func(ctx context.Context) made {
+			ctx, cancel := context.WithCancel(ctx)
+			lazy := lazyctx.WithTimeoutCause(context.WithValue(ctx, handlerKey{}, 1), time.Hour, nil)
+			return made{context.WithValue(lazy, handlerKey{}, 1), cancel}
+		},
+		"foreign": func(ctx context.Context) made {
+			ctx, cancel := context.WithCancel(ctx)
+			f := &foreign{Context: ctx}
+			return made{f, cancel}
+		},
+		"foreign, own end": func(ctx context.Context) made {
+			ctx, cancel := context.WithCancel(ctx)
+			done := make(chan struct{})
+			context.AfterFunc(ctx, func() { close(done) })
+			return made{&foreign{Context: ctx, done: done}, cancel}
+		},
+	}
+	for first, before := range kinds {
+		for second, kind := range kinds {
+			t.Run(first+"/"+second, func(t *testing.T) {
+				inLull(t, func(t *testing.T, l *lulled) {
+					call := func(ctx context.Context) error {
+						_, err := RequestDeviceInfo(ctx, l.c, "dev")
+						synctest.Wait()
+						return err
+					}
+					a, b := before(context.Background()), kind(context.Background())
+					defer a.end()
+					for _, ctx := range []context.Context{a.ctx, b.ctx, b.ctx, a.ctx, context.Background(), b.ctx} {
+						must(t, call(ctx))
+					}
+					a.end()
+					synctest.Wait()
+					l.begin()
+					must(t, call(b.ctx))
+					if !l.begun() {
+						t.Fatal("the lull has ended")
+					}
+					l.slow = time.Hour
+					time.AfterFunc(300*time.Microsecond, b.end)
+					began := time.Now()
+					if err := call(b.ctx); !errors.Is(err, context.Canceled) || time.Since(began) != 300*time.Microsecond {
+						t.Errorf("after %v: %v", time.Since(began), err)
+					}
+				})
+			})
+		}
+	}
+}

@@ -144,6 +144,17 @@ func Base(ctx context.Context) context.Context {
 	}
 }
 
+// Standard returns the context of the standard library whose end is that of ctx,
+// a [Base], so that nothing need be kept of ctx to wait for that; or false if ctx
+// is of another kind.
+func Standard(ctx context.Context) (context.Context, bool) {
+	standard, ok := ctx.Value(cause).(context.Context)
+	if !ok || standard.Done() != ctx.Done() {
+		return nil, false
+	}
+	return standard, true
+}
+
 // cause is the key by which [context.Cause] finds the context that knows the
 // cause: who asks for it asks for more than the parent knows.
 var cause = func() any {

@@ -287,6 +287,28 @@ func TestCauseFromBelow(t *testing.T) {
 	}
 }
 
+// otherEnd is a context with an end of its own.
+type otherEnd struct{ context.Context }
+
+func (otherEnd) Done() <-chan struct{} { return make(chan struct{}) }
+
+// TestStandard: a context of the standard library is found where it is what ends
+// a context.
+func TestStandard(t *testing.T) {
+	ctx, cancel := context.WithTimeout(t.Context(), time.Hour)
+	defer cancel()
+	for _, like := range []context.Context{ctx, context.WithValue(ctx, key{}, 1), over{ctx}} {
+		if got, ok := Standard(like); !ok || got == like && like != ctx || got.Done() != ctx.Done() {
+			t.Errorf("that of %v is %v", like, got)
+		}
+	}
+	for _, other := range []context.Context{otherEnd{ctx}, context.Background(), context.WithoutCancel(ctx)} {
+		if got, ok := Standard(other); ok {
+			t.Errorf("that of %v is %v", other, got)
+		}
+	}
+}
+
 // TestChannels: who need not wait does not ask for Done, and who waits is served
 // or told of the end.
 func TestChannels(t *testing.T) {
