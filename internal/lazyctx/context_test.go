@@ -220,6 +220,34 @@ func TestConcurrently(t *testing.T) {
 	}
 }
 
+// TestString: it is named as the standard ones are, whatever happens to it
+// meanwhile.
+func TestString(t *testing.T) {
+	parents := map[string]context.Context{
+		"standard": context.WithValue(context.Background(), key{}, 1),
+		"foreign":  over{context.Background()},
+	}
+	for name, parent := range parents {
+		ctx, cancel := context.WithCancel(parent)
+		cancel()
+		c := WithCancelCause(parent)
+		var wg sync.WaitGroup
+		wg.Go(func() { c.Cancel(nil) })
+		wg.Go(func() { <-c.Done() })
+		if got := fmt.Sprint(c); got != fmt.Sprint(ctx) {
+			t.Errorf("%s: %s, want %v", name, got, ctx)
+		}
+		wg.Wait()
+		synctest.Test(t, func(t *testing.T) {
+			ctx, cancel := context.WithTimeout(parent, time.Hour)
+			defer cancel()
+			if got := fmt.Sprint(WithTimeoutCause(parent, time.Hour, errLate)); got != fmt.Sprint(ctx) {
+				t.Errorf("%s: %s, want %v", name, got, ctx)
+			}
+		})
+	}
+}
+
 // TestLittle: what is not waited for is one allocation, and is not known to its
 // parent.
 func TestLittle(t *testing.T) {
