@@ -3,9 +3,11 @@ package protocol
 import (
 	"context"
 	"errors"
+	"runtime"
 	"testing"
 	"testing/synctest"
 	"time"
+	"weak"
 
 	"github.com/aip-go/aip/internal/lazyctx"
 	"github.com/aip-go/aip/messages"
@@ -200,4 +202,35 @@ func TestContextsInALull(t *testing.T) {
 			})
 		}
 	}
+}
+
+// TestLongContextInALull: a context that outlives Run keeps nothing of that, and
+// its end is none of the next Run's business.
+func TestLongContextInALull(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		ctx, cancel := context.WithCancel(context.Background())
+		defer cancel()
+		c, s := asker(t, nil)
+		running(t, s)
+		l := &lulled{t: t, c: c, s: s}
+		first := func() weak.Pointer[run[messages.ClientMessage, messages.ServerMessage]] {
+			stop := running(t, c)
+			defer stop()
+			l.begin()
+			_, err := RequestDeviceInfo(ctx, c, "dev")
+			must(t, err)
+			return weak.Make(c.calls.run.(*run[messages.ClientMessage, messages.ServerMessage]))
+		}()
+		running(t, c)
+		l.begin()
+		runtime.GC()
+		if first.Value() != nil {
+			t.Error("the first run is kept")
+		}
+		cancel()
+		synctest.Wait()
+		if l.call(); !l.begun() {
+			t.Error("the lull has ended")
+		}
+	})
 }
