@@ -90,7 +90,7 @@ func (c *calls[In]) endLull() {
 // has come, or ctx has ended.
 func (c *calls[In]) readSelf(ctx context.Context, r *Reply[In]) {
 	c.mu.Lock()
-	if !c.lull.begun || c.lull.lent || r.over || ctx.Err() != nil {
+	if !c.lull.begun || c.lull.lent || r.over {
 		c.mu.Unlock()
 		return
 	}
@@ -226,13 +226,16 @@ func (r *run[Out, In]) endSubstitute() {
 }
 
 // readFor reads in Run's place, in the goroutine of the caller who waits for
-// reply, until that has come, or it takes too long, or something comes that is
-// for Run, or for nobody when caller, its context, has ended.
+// reply, until that has come, or caller, its context, has ended, or it takes too
+// long, or something comes that is for Run.
 func (r *run[Out, In]) readFor(caller context.Context, reply *Reply[In]) {
 	wasCalm := false
 	defer func() { r.p.calls.giveBack(wasCalm, r.instead.patience.Start) }()
 	defer r.watch(caller)()
 	for !reply.has() {
+		if caller.Err() != nil {
+			return
+		}
 		var in inbound[In]
 		r.instead.patience.Start()
 		if err := r.p.next(r.instead.ctx, &in); err != nil {
@@ -243,9 +246,6 @@ func (r *run[Out, In]) readFor(caller context.Context, reply *Reply[In]) {
 		}
 		if in, ok := r.p.sort(r.handling, in); ok {
 			r.p.putBack(in)
-			return
-		}
-		if !reply.has() && caller.Err() != nil {
 			return
 		}
 	}
