@@ -129,11 +129,13 @@ func (c *Context) end(cause error) context.CancelCauseFunc {
 type self struct{}
 
 // Ends reports whether ctx can end, as ctx.Done() != nil does, without asking a
-// Context for that channel.
+// Context for that channel. Of what [context.WithoutCancel] makes of one, and of
+// other contexts that hide its end, it reports that they can.
 func Ends(ctx context.Context) bool { return ctx.Value(self{}) != nil || ctx.Done() != nil }
 
 // Base returns the nearest context that ctx comes from and that is none of this
-// package: what ends it besides its time and its owners.
+// package: what ends it besides its time and its owners, and those of the
+// contexts between.
 func Base(ctx context.Context) context.Context {
 	for {
 		c, ok := ctx.Value(self{}).(*Context)
