@@ -120,13 +120,13 @@ func (c *calls[In]) giveBack(wasCalm bool, goOn func()) {
 	c.endLull()
 }
 
-// overdue ends a lull, or has stop called, if a caller reads, to make it give that
-// up.
-func (c *calls[In]) overdue(stop func()) {
+// overdue ends a lull of run, or has stop called, if a caller reads, to make it
+// give that up. A run that is over finds that of the next one.
+func (c *calls[In]) overdue(run runner[In], stop func()) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	switch {
-	case !c.lull.begun:
+	case c.run != run || !c.lull.begun:
 	case c.lull.lent:
 		stop()
 	default:
@@ -211,7 +211,7 @@ func (r *run[Out, In]) prepare() {
 }
 
 // recall ends a lull: Run is to read.
-func (r *run[Out, In]) recall() { r.p.calls.overdue(func() { r.instead.stop() }) }
+func (r *run[Out, In]) recall() { r.p.calls.overdue(r, func() { r.instead.stop() }) }
 
 // lullOver wakes Run at the end of a lull.
 func (r *run[Out, In]) lullOver() { signal(r.instead.over) }

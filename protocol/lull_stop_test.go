@@ -39,3 +39,34 @@ func TestRunStoppedAsACallerHasItsReply(t *testing.T) {
 		}
 	})
 }
+
+// TestEarlierRunInALull: what was to end a lull of an earlier Run, and comes too
+// late, leaves that of the present one alone.
+func TestEarlierRunInALull(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var earlier runner[messages.ServerMessage]
+		var reading bool
+		c, s := asker(t, func() {
+			if reading {
+				earlier.recall()
+			}
+		})
+		running(t, s)
+		stop := running(t, c)
+		synctest.Wait()
+		earlier = c.calls.run
+		stop()
+		running(t, c)
+		l := &lulled{t: t, c: c, s: s}
+		l.begin()
+		for _, reading = range []bool{true, false} {
+			if l.call(); !l.begun() {
+				t.Error("the lull has ended")
+			}
+		}
+		earlier.recall()
+		if !l.begun() {
+			t.Error("the lull has ended")
+		}
+	})
+}
