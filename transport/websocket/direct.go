@@ -8,6 +8,7 @@ import (
 	"sync"
 	"time"
 
+	"github.com/aip-go/aip/internal/lazyctx"
 	"github.com/aip-go/aip/internal/watchdog"
 	"github.com/aip-go/aip/transport"
 )
@@ -182,7 +183,11 @@ func (c *conn) beginReading(ctx context.Context) bool {
 		r.forget()
 	}
 	if r.done = done; done != nil && r.stop == nil {
-		r.stop = context.AfterFunc(ctx, c.interrupt)
+		standard, ok := lazyctx.Standard(ctx)
+		if !ok { // It may be used for something else after the receive.
+			standard, r.kept = ctx, false
+		}
+		r.stop = context.AfterFunc(standard, c.interrupt)
 	}
 	r.role = byReceive
 	return true

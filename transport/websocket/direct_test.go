@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"strconv"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -344,4 +345,55 @@ func TestReceiveRacesWithItsContext(t *testing.T) {
 	if interrupted == 0 {
 		t.Error("no receive was interrupted")
 	}
+}
+
+// strange is a context of a type that nobody knows, with an end of its own.
+type strange struct {
+	context.Context
+	done chan struct{}
+	kept atomic.Int32 // how many functions wait for the end
+}
+
+func (f *strange) Done() <-chan struct{} { return f.done }
+
+// AfterFunc is what package context looks for.
+func (f *strange) AfterFunc(do func()) (stop func() bool) {
+	f.kept.Add(1)
+	inner := context.AfterFunc(f.Context, do)
+	return func() bool {
+		f.kept.Add(-1)
+		return inner()
+	}
+}
+
+// Protects: contexts of foreign types, such as those that are used for one
+// request after the other. Nothing waits for their end when the receive is over,
+// and it interrupts a receive nevertheless.
+func TestReceiveLetsGoOfForeignContexts(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		at, raw := direct(t)
+		ctx, cancel := context.WithCancel(t.Context())
+		f := &strange{Context: ctx, done: make(chan struct{})}
+		context.AfterFunc(ctx, func() { close(f.done) })
+		for range 3 {
+			got := receiving(f, at)
+			readsItself(t, at)
+			if f.kept.Load() == 0 {
+				t.Error("the end of the context is not waited for")
+			}
+			raw.send(rawFrame{true, opText, []byte("more")})
+			if r := <-got; string(r.data) != "more" {
+				t.Fatalf("Receive: %q, %v", r.data, r.err)
+			}
+			synctest.Wait()
+			if n := f.kept.Load(); n > 0 {
+				t.Errorf("%d functions wait for the end of the context", n)
+			}
+		}
+		got := receiving(f, at)
+		cancel()
+		if r := <-got; !errors.Is(r.err, context.Canceled) {
+			t.Errorf("Receive: %q, %v", r.data, r.err)
+		}
+	})
 }
