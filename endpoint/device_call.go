@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"runtime/debug"
+	"time"
 
 	"go.uber.org/zap"
 
@@ -92,9 +93,16 @@ func (t *toolCall) result(o outcome) messages.Result {
 	return messages.Result{Status: messages.ResultSuccess, Result: value, Namespace: t.tool.Namespace}
 }
 
-// overdue goes on without the tool, whose time is over, unless it has just come
-// back.
+// left returns how much of the tool's time is left.
+func (t *toolCall) left() time.Duration {
+	deadline, _ := t.limited.Deadline()
+	return time.Until(deadline)
+}
+
+// overdue goes on without the tool, which is out of time or not needed any more,
+// unless it has just come back.
 func (t *toolCall) overdue() {
+	<-t.limited.Done() // What ends it may have reached the caller first.
 	if !t.replace() {
 		return
 	}
@@ -133,7 +141,7 @@ func (t *toolCall) finish() (before bool) {
 	before = t.over
 	t.over = true
 	if !before {
-		t.watch.current, t.run.job.watch = nil, nil
+		t.watch.current, t.run.job.call = nil, nil
 	}
 	return before
 }

@@ -33,15 +33,15 @@ type job struct {
 	// connection.
 	ctx *lazyctx.Context
 	// Guarded by the connection's lock:
-	abandoned bool       // nobody waits for the answer
-	watch     *toolWatch // of the tool that runs for it; nil if none does
+	abandoned bool      // nobody waits for the answer
+	call      *toolCall // of the tool that runs for it; nil if none does
 }
 
-// end ends the job, and tells who watches its tool. The connection is locked.
+// end ends the job, and goes on without its tool. The connection is locked.
 func (j *job) end(cause error) {
 	j.ctx.Cancel(cause)
-	if j.watch != nil {
-		go j.watch.look()
+	if j.call != nil {
+		go j.call.overdue()
 	}
 }
 

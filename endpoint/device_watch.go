@@ -21,16 +21,16 @@ type toolWatch struct {
 func (w *toolWatch) begin(t *toolCall) {
 	c := w.conn
 	c.mu.Lock()
-	w.current, t.run.job.watch = t, w
+	w.current, t.run.job.call = t, t
 	if w.forget == nil {
-		w.forget = context.AfterFunc(c.living, w.look)
+		w.forget = context.AfterFunc(c.living, w.died)
 	}
 	if !w.armed {
 		w.arm(c.device.options.CommandTimeout)
 	}
 	c.mu.Unlock()
-	if t.limited.Err() != nil { // Perhaps before somebody could look.
-		go w.look()
+	if t.limited.Err() != nil || c.living.Err() != nil { // Perhaps before somebody could know of the call.
+		go t.overdue()
 	}
 }
 
@@ -44,25 +44,36 @@ func (w *toolWatch) arm(d time.Duration) {
 	}
 }
 
-// tick looks when the time of a call is over, perhaps that of an earlier one.
+// tick goes on without the tool if its time is over. It may be that the time of
+// an earlier one is.
 func (w *toolWatch) tick() {
-	w.conn.mu.Lock()
-	w.armed = false
-	if w.current != nil {
-		if deadline, _ := w.current.limited.Deadline(); time.Until(deadline) > 0 {
-			w.arm(time.Until(deadline))
-		}
+	if t := w.late(); t != nil {
+		t.overdue()
 	}
-	w.conn.mu.Unlock()
-	w.look()
 }
 
-// look goes on without the tool if its context has ended.
-func (w *toolWatch) look() {
+// late returns the call whose time is over, or sets the timer to that of the
+// current one, if there is one.
+func (w *toolWatch) late() *toolCall {
+	w.conn.mu.Lock()
+	defer w.conn.mu.Unlock()
+	w.armed = false
+	if w.current == nil {
+		return nil
+	}
+	if left := w.current.left(); left > 0 {
+		w.arm(left)
+		return nil
+	}
+	return w.current
+}
+
+// died goes on without the tool, since the device's end has come.
+func (w *toolWatch) died() {
 	w.conn.mu.Lock()
 	t := w.current
 	w.conn.mu.Unlock()
-	if t != nil && t.limited.Err() != nil {
+	if t != nil {
 		t.overdue()
 	}
 }
