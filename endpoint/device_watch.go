@@ -26,7 +26,7 @@ func (w *toolWatch) begin(t *toolCall) {
 		w.forget = context.AfterFunc(c.living, w.died)
 	}
 	if !w.armed {
-		w.arm(c.device.options.CommandTimeout)
+		w.arm(t.left())
 	}
 	c.mu.Unlock()
 	if t.limited.Err() != nil || c.living.Err() != nil { // Perhaps before somebody could know of the call.

@@ -3,6 +3,7 @@ package endpoint
 import (
 	"context"
 	"fmt"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -57,4 +58,34 @@ func TestDeafToolAfterAnother(t *testing.T) {
 			})
 		}
 	}
+}
+
+// TestDeafToolAfterAWait: the time of a tool that had to wait for an earlier run
+// is over when that of its command is, also if it does not look.
+func TestDeafToolAfterAWait(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var n atomic.Int32
+		server, _, _ := runDevice(t, DeviceOptions{CommandTimeout: 10 * time.Second, Tools: []Tool{
+			tool("deaf", func(ctx context.Context, _ messages.Value) (any, error) {
+				if n.Add(1) == 1 {
+					<-time.After(7 * time.Second)
+					return nil, ctx.Err()
+				}
+				<-time.After(time.Hour)
+				return nil, nil
+			}),
+		}})
+		server.send(command("r", "deaf"))
+		synctest.Wait()
+		server.send(object{"type": "task_end", "status": "failed", "session_id": "s"})
+		server.results("r")
+		start := time.Now()
+		server.send(command("r", "deaf"))
+		if got, want := server.results("r"), "failure error="+errToolTimeout.Error(); got != want {
+			t.Errorf("the results are %q, want %q", got, want)
+		}
+		if took := time.Since(start); took != 10*time.Second || n.Load() != 2 {
+			t.Errorf("it took %s, and %d calls", took, n.Load())
+		}
+	})
 }
