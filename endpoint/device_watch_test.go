@@ -3,6 +3,10 @@ package endpoint
 import (
 	"context"
 	"fmt"
+	"maps"
+	"math/rand/v2"
+	"runtime"
+	"slices"
 	"sync/atomic"
 	"testing"
 	"testing/synctest"
@@ -88,4 +92,83 @@ func TestDeafToolAfterAWait(t *testing.T) {
 			t.Errorf("it took %s, and %d calls", took, n.Load())
 		}
 	})
+}
+
+// TestWorkers: whatever tools do, and whenever their tasks end, each command is
+// answered when it has to be, and there is one worker for the next one.
+func TestWorkers(t *testing.T) {
+	const timeout = 10 * time.Second
+	// What tools do: how long they take, unless they hear that they are to end
+	// before, and what they do then.
+	type behaviour struct {
+		takes time.Duration
+		hears bool
+		end   func()
+	}
+	behaviours := map[string]behaviour{
+		"quick":          {0, false, func() {}},
+		"short":          {3 * time.Second, false, func() {}},
+		"patient":        {12 * time.Second, true, func() {}},
+		"deaf":           {25 * time.Second, false, func() {}},
+		"panic":          {2 * time.Second, false, func() { panic("test") }},
+		"late panic":     {25 * time.Second, false, func() { panic("test") }},
+		"leave":          {2 * time.Second, false, runtime.Goexit},
+		"leave late":     {25 * time.Second, false, runtime.Goexit},
+		"leave if ended": {12 * time.Second, true, runtime.Goexit},
+	}
+	names := slices.Sorted(maps.Keys(behaviours))
+	fails := func(name string) bool {
+		return behaviours[name].takes > timeout || name == "panic" || name == "leave"
+	}
+	for seed := range uint64(10) {
+		synctest.Test(t, func(t *testing.T) {
+			random := rand.New(rand.NewPCG(seed, 0))
+			var tools []Tool
+			for name, b := range behaviours {
+				tools = append(tools, tool(name, func(ctx context.Context, _ messages.Value) (any, error) {
+					var done <-chan struct{}
+					if b.hears {
+						done = ctx.Done()
+					} else if time.Now().Second()%2 == 0 { // Asked for and not looked at.
+						ctx.Done()
+					}
+					select {
+					case <-done:
+					case <-time.After(b.takes):
+					}
+					b.end()
+					return nil, ctx.Err()
+				}))
+			}
+			server, _, _ := runDevice(t, DeviceOptions{
+				CommandTimeout: timeout, Tools: tools, ResultCache: ResultCacheOptions{MaxResults: random.IntN(2) - 1},
+			})
+			for i := range 100 {
+				var actions []string
+				for range 1 + random.IntN(4) {
+					actions = append(actions, names[random.IntN(len(names))])
+				}
+				// Never when a tool ends.
+				taskEnd := time.Duration(random.IntN(30))*time.Second + time.Second/2
+				var want time.Duration
+				for _, name := range actions {
+					want = min(want+min(behaviours[name].takes, timeout), taskEnd)
+					if fails(name) || want == taskEnd {
+						break
+					}
+				}
+				start, id := time.Now(), fmt.Sprint("r", i)
+				server.send(command(id, actions...))
+				timer := time.AfterFunc(taskEnd, func() {
+					server.send(object{"type": "task_end", "status": "failed", "session_id": "s"})
+				})
+				server.results(id)
+				if took := time.Since(start); took != want {
+					t.Errorf("seed %d: %q took %s, want %s, its task had %s", seed, actions, took, want, taskEnd)
+				}
+				timer.Stop()
+				<-time.After(time.Duration(random.IntN(5)) * time.Second)
+			}
+		})
+	}
 }
