@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"github.com/aip-go/aip/messages"
+	"github.com/aip-go/aip/transport"
 )
 
 // TestDeafToolAfterAnother: whatever has been called before, and whatever a tool
@@ -170,5 +171,60 @@ func TestWorkers(t *testing.T) {
 				<-time.After(time.Duration(random.IntN(5)) * time.Second)
 			}
 		})
+	}
+}
+
+// TestCausesInTools: a tool can know why it has to end, whether it has asked for
+// Done before or asks for the cause alone.
+func TestCausesInTools(t *testing.T) {
+	ends := map[error]func(*peer, context.CancelFunc){
+		errToolTimeout: func(*peer, context.CancelFunc) {},
+		errTaskEnded: func(p *peer, _ context.CancelFunc) {
+			p.send(object{"type": "task_end", "status": "failed", "session_id": "s"})
+		},
+		context.Canceled: func(_ *peer, stop context.CancelFunc) { stop() },
+	}
+	for want, end := range ends {
+		for _, asks := range []bool{true, false} {
+			t.Run(fmt.Sprint(want, asks), func(t *testing.T) {
+				synctest.Test(t, func(t *testing.T) {
+					ours, theirs := transport.NewPair(nil)
+					causes := make(chan error, 1)
+					device, err := NewDevice(&DeviceOptions{
+						ID: "d", Dial: dialer(ours), Reconnect: &ReconnectOptions{Off: true}, HeartbeatInterval: -1, CommandTimeout: 10 * time.Second,
+						Tools: []Tool{tool("x", func(ctx context.Context, _ messages.Value) (any, error) {
+							if asks {
+								ctx.Done()
+							}
+							<-time.After(time.Minute)
+							causes <- context.Cause(ctx)
+							return nil, nil
+						})},
+					})
+					if err != nil {
+						t.Fatal(err)
+					}
+					ctx, stop := context.WithCancel(context.Background())
+					defer stop()
+					ended := make(chan error, 1)
+					go func() { ended <- device.Run(ctx) }()
+					server := &peer{t, theirs}
+					server.expect(object{"type": "register"})
+					server.send(object{"type": "heartbeat", "status": "ok"})
+					start := time.Now()
+					server.send(command("r", "x"))
+					<-time.After(time.Second)
+					end(server, stop)
+					if err := <-causes; err != want {
+						t.Errorf("the cause is %v, want %v", err, want)
+					}
+					stop()
+					if err := <-ended; err != nil || time.Since(start) != time.Minute {
+						t.Errorf("Run returned %v after %s", err, time.Since(start))
+					}
+					_ = theirs.Close()
+				})
+			})
+		}
 	}
 }
