@@ -118,6 +118,9 @@ func (t *Task) Do(ctx context.Context, actions ...messages.Command) ([]messages.
 	}
 	results, err := t.command(within, command)
 	if err != nil {
+		if ended := context.Cause(t.session.ctx); ended != nil {
+			within.Cancel(ended) // The command may have failed for that before it was told.
+		}
 		cause := commandCause(within, err)
 		if errors.Is(cause, ErrDeviceLost) {
 			// Its connection has ended. Whoever is told so, and gives it another
