@@ -12,6 +12,9 @@ import (
 // that ends wakes threads, and there may be one for each of many connections.
 const rarely = 8 * time.Millisecond
 
+// longest is the longest timeout, of which there may be some in a row: 36 years.
+const longest = 1 << 60 * time.Nanosecond
+
 // Watchdog watches one thing at a time. Starting and stopping costs a few atomic
 // operations and a look at the clock: its timer runs on and finds out by itself
 // whether there is anything to be watched.
@@ -35,6 +38,7 @@ type Watchdog struct {
 // takes longer than timeout, and once for each: within twice that time or, of
 // one in a quick succession, 8 ms after it. Zero means no limit.
 func New(timeout time.Duration, expired func()) *Watchdog {
+	timeout = min(timeout, longest)
 	return &Watchdog{timeout: timeout, expired: expired, base: time.Now(), every: timeout}
 }
 
@@ -42,11 +46,14 @@ func New(timeout time.Duration, expired func()) *Watchdog {
 func (w *Watchdog) now() int64 { return int64(time.Since(w.base)) + 1 }
 
 // Start begins to watch. Of two calls at once, the later one counts.
-func (w *Watchdog) Start() {
+func (w *Watchdog) Start() { w.StartFor(1) }
+
+// StartFor is Start for what may take so many times the timeout, at most four.
+func (w *Watchdog) StartFor(times int) {
 	if w.timeout == 0 {
 		return
 	}
-	w.began.Store(w.now())
+	w.began.Store(w.now() + int64(times-1)*int64(w.timeout))
 	w.starts.Add(1)
 	if !w.armed.Load() {
 		w.arm(w.timeout)

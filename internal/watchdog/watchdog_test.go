@@ -49,3 +49,23 @@ func TestNothingExpiresAfterCloseOrWithoutLimit(t *testing.T) {
 		unlimited.Close()
 	})
 }
+
+// TestLongerThanTheTimeout: what may take some times the timeout has that long,
+// and no more than the one timeout on top of it.
+func TestLongerThanTheTimeout(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		for times := range time.Duration(4) {
+			began, expired := time.Now(), make(chan time.Duration, 9)
+			w := New(limit, func() { expired <- time.Since(began) })
+			w.StartFor(int(times) + 1)
+			if after := <-expired; after < (times+1)*limit || after > (times+2)*limit {
+				t.Errorf("%d times: expired after %v", times+1, after)
+			}
+			w.Close()
+		}
+		endless := New(1<<63-1, func() { t.Error("expired after no time") })
+		endless.StartFor(4)
+		time.Sleep(limit)
+		endless.Close()
+	})
+}

@@ -5,9 +5,20 @@ import (
 	"net"
 )
 
-// maxWrite is the most that is written to the network at once, within
-// WriteTimeout, of what is collected. It must not cut a frame of maxFragment.
-const maxWrite = 2 * maxFragment
+const (
+	// writeUnit is what the peer has WriteTimeout for.
+	writeUnit = 2 * maxFragment
+	// maxWrite is the most that is written to the network at once: the larger the
+	// writes, the less each side has to wait for the other. It must not cut a
+	// frame.
+	maxWrite = maxFastFragment + maxHeader
+)
+
+// watchWrite has a write of n bytes, the header of a frame among them, watched,
+// until g.watch is stopped.
+func (g *gate) watchWrite(n int) {
+	g.watch.StartFor(max(1, (n-maxHeader+writeUnit-1)/writeUnit))
+}
 
 // flush writes all frames to the network that are whole when its turn comes. It
 // returns the error of the network, or errCloseSent when data was dropped.
@@ -166,8 +177,9 @@ func (g *gate) take() (out *buffer, open bool) {
 // send writes to the network.
 func (g *gate) send(b []byte) error {
 	for len(b) > 0 {
-		g.watch.Start()
-		n, err := g.conn.Write(b[:min(len(b), maxWrite)])
+		some := b[:min(len(b), maxWrite)]
+		g.watchWrite(len(some))
+		n, err := g.conn.Write(some)
 		g.watch.Stop()
 		if err != nil {
 			return err
@@ -183,7 +195,7 @@ func (g *gate) sendParts(frame net.Buffers) error {
 	payload := frame[len(frame)-1]
 	first := min(len(payload), maxWrite-maxHeader)
 	frame[len(frame)-1] = payload[:first]
-	g.watch.Start()
+	g.watchWrite(first)
 	_, err := frame.WriteTo(g.conn)
 	g.watch.Stop()
 	if err != nil {

@@ -156,17 +156,25 @@ func (in *incoming) read() error {
 func (in *incoming) stream(s *inStream, first *buffer) error {
 	s.put(in.c, first)
 	in.c.inbox.put(message{kind: in.kind, stream: s})
+	var kept *buffer // which need not be put yet
 	for !in.end {
 		piece := s.room()
 		if err := in.fillBuffer(piece); err != nil {
 			piece.free()
+			if kept != nil {
+				s.tryPut(kept)
+			}
 			return err
 		}
 		s.filled(piece)
 		if piece.last = in.end; in.end {
 			in.ended()
 		}
-		if !s.put(in.c, piece) {
+		if piece = s.joined(kept, piece); s.collecting.Load() && s.goesOn(piece) {
+			kept = piece
+			continue
+		}
+		if kept = nil; !s.put(in.c, piece) {
 			piece.free()
 			return in.discard()
 		}

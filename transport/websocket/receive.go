@@ -130,6 +130,8 @@ func (c *conn) awaitTurn(ctx context.Context) error {
 // collect returns the whole message, or errIncomplete, and forgets the stream.
 // When ctx ends first it returns its error and keeps what it has got.
 func (s *inStream) collect(ctx context.Context, c *conn) (data []byte, lent *buffer, err error) {
+	s.collecting.Store(true)
+	defer s.collecting.Store(false)
 	for {
 		piece, err := s.take(c, ctx.Done())
 		switch err {

@@ -22,6 +22,8 @@ type inStream struct {
 	held   atomic.Int64 // bytes of the pieces
 	// unwanted is closed when nobody wants the rest.
 	unwanted chan struct{}
+	// collecting: a receive waits for all of it, and need not be woken before.
+	collecting atomic.Bool
 	// size is that of the whole message, or what a hint says of it, or unknown.
 	size int64
 	// base, if not nil, is where the pieces are, one after the other, as long as
@@ -86,6 +88,32 @@ func (s *inStream) room() *buffer {
 func (s *inStream) filled(piece *buffer) {
 	if piece.part {
 		s.base = s.base[:len(s.base)+len(piece.b)]
+	}
+}
+
+// joined returns a piece together with the one before it that was kept, if there
+// is one: both are in base.
+func (s *inStream) joined(kept, piece *buffer) *buffer {
+	if kept == nil {
+		return piece
+	}
+	n := len(s.base)
+	begin := n - len(piece.b) - len(kept.b)
+	return &buffer{b: s.base[begin:n:n], part: true, last: piece.last}
+}
+
+// goesOn reports whether the next piece of the message will be in base, directly
+// after this one.
+func (s *inStream) goesOn(piece *buffer) bool {
+	return piece.part && !piece.last && len(s.base) < cap(s.base)
+}
+
+// tryPut adds a piece if there is room. The stream is about to be cut off.
+func (s *inStream) tryPut(piece *buffer) {
+	s.held.Add(int64(len(piece.b)))
+	select {
+	case s.pieces <- piece:
+	default:
 	}
 }
 
