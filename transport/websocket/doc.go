@@ -14,8 +14,9 @@
 // # What it does beside the protocol
 //
 //   - A context bounds the call it is given to, never the connection.
-//   - Large messages are sent in fragments of at most 64 KiB, so that pings are
-//     answered in between, and can be received as streams. One of more than
+//   - Large messages are sent in fragments of at most 64 KiB, or up to 512 KiB
+//     as long as the network takes each in 5 ms, so that pings are answered in
+//     between, and can be received as streams. One of more than
 //     1 MiB and 64 KiB that is not sent as a stream comes after a pong that says
 //     how long it is ("aip.size:" and the bytes, in decimal), unless compression
 //     was asked for or the connection was wrapped. Other peers have to ignore

@@ -9,7 +9,7 @@ const (
 	maxFragment = 64 << 10
 	// maxFastFragment is the most where the network has taken many frames at
 	// once: fewer frames take less time on both sides.
-	maxFastFragment = 4 * maxFragment
+	maxFastFragment = 8 * maxFragment
 	// fastFragment is how long the network may take for one of those, and
 	// fastFragments how many there have to be.
 	fastFragment  = 5 * time.Millisecond

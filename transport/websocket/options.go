@@ -62,8 +62,8 @@ type Options struct {
 	PingJitter float64
 	// WriteTimeout is how long the peer may take to read 128 KiB before the
 	// connection is given up with [transport.ErrWriteTimeout]. What is written at
-	// once may be twice as much, and has twice the time. Default 60 s; negative
-	// for ever.
+	// once may be up to four times as much, and has as much more time. Default
+	// 60 s; negative for ever.
 	WriteTimeout time.Duration
 	// CloseTimeout bounds Close: the rest of the message that is being sent,
 	// for half of the time, and the closing handshake. Default 10 s; it must
