@@ -3,6 +3,7 @@ package endpoint
 import (
 	"context"
 	"errors"
+	"slices"
 
 	"github.com/aip-go/aip/internal/lazyctx"
 	"github.com/aip-go/aip/messages"
@@ -26,9 +27,7 @@ var (
 // job is a command that is to be run.
 type job struct {
 	command *messages.ServerMessage
-	// content is that of the command, actions those of its actions.
-	content contentHash
-	actions []contentHash
+	contents []contentHash // of its actions
 	// ctx ends with the task and, without a session that outlives it, with the
 	// connection.
 	ctx *lazyctx.Context
@@ -48,8 +47,7 @@ func (j *job) end(cause error) {
 // handleCommand queues a command for the worker. One that is to be answered
 // already gets that one answer.
 func (c *deviceConn) handleCommand(ctx context.Context, m *messages.ServerMessage) error {
-	j := &job{command: m}
-	j.content, j.actions = hashActions(m.Actions)
+	j := &job{command: m, contents: hashActions(m.Actions)}
 	c.mu.Lock()
 	if c.pending(j) {
 		c.mu.Unlock()
@@ -58,12 +56,10 @@ func (c *deviceConn) handleCommand(ctx context.Context, m *messages.ServerMessag
 	j.ctx = lazyctx.WithCancelCause(c.living)
 	c.jobs[j] = struct{}{}
 	c.mu.Unlock()
-	select {
-	case c.queue <- j:
-		return nil
-	case <-ctx.Done():
+	if lazyctx.Send(ctx, c.queue, j) != nil {
 		return context.Cause(ctx)
 	}
+	return nil
 }
 
 // pending reports whether the same command is queued or running, and has not
@@ -71,12 +67,18 @@ func (c *deviceConn) handleCommand(ctx context.Context, m *messages.ServerMessag
 func (c *deviceConn) pending(j *job) bool {
 	for other := range c.jobs {
 		if j.command.ResponseID != "" && other.command.ResponseID == j.command.ResponseID &&
-			other.command.SessionID == j.command.SessionID && other.content == j.content &&
+			other.command.SessionID == j.command.SessionID && other.same(j) &&
 			other.ctx.Err() == nil && !other.abandoned {
 			return true
 		}
 	}
 	return false
+}
+
+// same reports whether both ask for the same calls.
+func (j *job) same(other *job) bool {
+	ids := func(a, b messages.Command) bool { return a.CallID == b.CallID }
+	return slices.Equal(j.contents, other.contents) && slices.EqualFunc(j.command.Actions, other.command.Actions, ids)
 }
 
 // endJobs ends the commands of a task that is over. They are answered like any

@@ -31,7 +31,7 @@ type deviceConn struct {
 	// living ends with Run, and with it tools and heartbeats.
 	living context.Context
 	work   sync.WaitGroup
-	queue  chan *job
+	queue  chan *job // closed when there will be no more
 	// leftovers holds a token for each tool that runs, also for those that go
 	// on after their time.
 	leftovers chan struct{}
@@ -105,6 +105,7 @@ func (c *deviceConn) serve(ctx context.Context) error {
 	c.work.Go(c.heartbeats)
 	err := c.proto.Run(ctx)
 	die()
+	close(c.queue) // Run has waited for the handlers.
 	if isEnd(ctx, err) {
 		err = nil
 		c.close()

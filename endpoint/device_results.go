@@ -55,15 +55,13 @@ func appendPart[T string | []byte](dst []byte, part T) []byte {
 	return append(dst, part...)
 }
 
-// hashActions hashes what a command asks for: all of it, and each action.
-func hashActions(actions []messages.Command) (all contentHash, each []contentHash) {
-	each = make([]contentHash, len(actions))
-	b := make([]byte, 0, hashedSize)
+// hashActions hashes what each of the actions asks for.
+func hashActions(actions []messages.Command) []contentHash {
+	hashes := make([]contentHash, len(actions))
 	for i := range actions {
-		each[i] = hashAction(&actions[i])
-		b = appendPart(appendPart(b, actions[i].CallID), each[i][:])
+		hashes[i] = hashAction(&actions[i])
 	}
-	return sha256.Sum256(b), each
+	return hashes
 }
 
 func hashAction(action *messages.Command) contentHash {

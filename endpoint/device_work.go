@@ -29,13 +29,11 @@ func (c *deviceConn) worker(run *commandRun) {
 		if run != nil && c.finish(w, run) == elsewhere {
 			return
 		}
-		run = nil
-		select {
-		case j := <-c.queue:
-			run = c.begin(j)
-		case <-c.living.Done():
+		j, more := <-c.queue
+		if !more || c.living.Err() != nil {
 			return
 		}
+		run = c.begin(j)
 	}
 }
 
@@ -94,7 +92,7 @@ func (c *deviceConn) runNext(w *toolWatch, run *commandRun) progress {
 		run.add(failure("", fmt.Errorf("there is no %s tool %q; list_tools lists those there are", action.ToolType, action.ToolName)))
 		return here
 	}
-	call := &toolCall{conn: c, watch: w, run: run, tool: tool, cached: c.device.results.call(run.job.command, i, run.job.actions[i])}
+	call := &toolCall{conn: c, watch: w, run: run, tool: tool, cached: c.device.results.call(run.job.command, i, run.job.contents[i])}
 	return call.do(action.Parameters)
 }
 

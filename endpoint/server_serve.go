@@ -342,8 +342,11 @@ func setReadLimit(t transport.Transport, limit int64) {
 // expelled reports whether the client was disconnected because it sent too much.
 func (c *client) expelled() bool { return errors.Is(context.Cause(c.living), ErrRateExceeded) }
 
-// event fills in whom it is about.
+// event fills in whom it is about, if anybody wants to know.
 func (c *client) event(e Event) Event {
+	if c.server.events.f == nil {
+		return e
+	}
 	e.ClientID, e.Role, e.Principal = c.info.ID, c.info.Role, c.principal.owner()
 	// Events may become lines of a log: there is nothing in them that a client
 	// could write other lines with.
