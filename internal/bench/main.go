@@ -31,7 +31,7 @@ func main() {
 	}
 	var c command
 	quick := flag.Bool("quick", false, "measure just enough to show that everything works")
-	flag.IntVar(&c.plan.Rounds, "rounds", 0, "turns per peer and measure (default 7)")
+	flag.IntVar(&c.plan.Rounds, "rounds", 0, "turns per peer and measure (default 9)")
 	flag.DurationVar(&c.plan.Turn, "turn", 0, "how long a turn lasts (default 150ms)")
 	flag.Func("peers", "measure the peers whose names match this regular `expression`", pattern(&c.selected.Peers))
 	flag.Func("measures", "take the measures whose names match this regular `expression`", pattern(&c.selected.Measures))

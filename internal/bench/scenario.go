@@ -34,7 +34,7 @@ type Plan struct {
 
 // The plans: a run to publish, and one that only shows that everything works.
 var (
-	fullPlan  = Plan{Rounds: 7, Turn: 150 * time.Millisecond, Connections: 64, Large: 1 << 20, Content: 100 << 20, Idle: 400, Heartbeats: 300 * time.Millisecond, Fresh: true, Frames: 100_000, ResultSize: jsoncase.ResultSize}
+	fullPlan  = Plan{Rounds: 9, Turn: 150 * time.Millisecond, Connections: 64, Large: 1 << 20, Content: 100 << 20, Idle: 400, Heartbeats: 300 * time.Millisecond, Fresh: true, Frames: 100_000, ResultSize: jsoncase.ResultSize}
 	quickPlan = Plan{Rounds: 2, Turn: time.Millisecond, Connections: 4, Large: 128 << 10, Content: 3 << 20, Idle: 4, Heartbeats: 10 * time.Millisecond, Frames: 500, ResultSize: 8 << 10}
 )
 
