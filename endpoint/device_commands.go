@@ -26,7 +26,7 @@ var (
 
 // job is a command that is to be run.
 type job struct {
-	command *messages.ServerMessage
+	command  *messages.ServerMessage
 	contents []contentHash // of its actions
 	// ctx ends with the task and, without a session that outlives it, with the
 	// connection.
