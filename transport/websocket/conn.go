@@ -76,7 +76,7 @@ func newConn(t *Transport, link adapters.Conn, gate *gate) *conn {
 	c.inbox.init(c)
 	c.outbox.init(c)
 	if gate != nil {
-		gate.seen, gate.watch, gate.spawn, gate.failed = &c.seen, c.watch, c.spawn, c.unwritable
+		gate.seen, gate.more, gate.watch, gate.spawn, gate.failed = &c.seen, &c.more, c.watch, c.spawn, c.unwritable
 		if gate.framed = !c.Compression; gate.framed {
 			c.frames = &frameReader{gate: gate, client: gate.client, onControl: c.control}
 		}

@@ -10,3 +10,14 @@ func (t *Transport) ReadsItself() bool {
 	defer c.reading.mu.Unlock()
 	return c.reading.role == byReceive
 }
+
+// Postpones reports whether something is left to whoever reads.
+func (t *Transport) Postpones() bool {
+	c, err := t.current()
+	if err != nil {
+		return false
+	}
+	c.gate.mu.Lock()
+	defer c.gate.mu.Unlock()
+	return c.gate.postponed.some
+}

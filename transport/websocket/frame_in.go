@@ -231,6 +231,7 @@ func (r *frameReader) network(p []byte) (int, error) {
 	case r.offline:
 		return 0, errInterrupted
 	}
+	r.gate.writePostponed()
 	return r.gate.receive(p)
 }
 

@@ -108,6 +108,9 @@ func (g *gate) writeSoon(frames []transport.Frame, size int, hurry bool) (taken,
 	if hurry && !g.kicked && len(g.flushing) == 0 {
 		return true, true
 	}
+	if !hurry && g.postpone() {
+		return true, g.soon.messages >= maxPostponed && len(g.flushing) == 0
+	}
 	g.kick()
 	return true, !g.kicked
 }

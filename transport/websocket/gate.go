@@ -37,6 +37,7 @@ type gate struct {
 	conn   io.ReadWriteCloser
 	client bool
 	seen   *atomic.Bool       // set when bytes arrive
+	more   *atomic.Bool       // more has arrived than the latest message
 	watch  *watchdog.Watchdog // over the writes
 	// spawn starts a goroutine that somebody waits for, unless it is too late
 	// for that.
@@ -67,6 +68,7 @@ type gate struct {
 	// are being written.
 	soon, underway load
 	kicked         bool // a goroutine was started that has yet to take what it is to write
+	postponed      postponed
 	killed         bool
 	readErr        error // the first error of the network
 	sendErr        error
@@ -78,7 +80,7 @@ type load struct {
 	bytes    int64
 }
 
-// newGate returns a gate to the network. The fields seen, watch, spawn and failed
+// newGate returns a gate to the network. The fields seen, more, watch, spawn and failed
 // must be set before anything is written or read.
 func newGate(conn io.ReadWriteCloser, client bool) *gate {
 	return &gate{conn: conn, client: client, flushing: make(chan struct{}, 1), dead: make(chan struct{})}

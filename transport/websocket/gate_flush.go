@@ -164,6 +164,7 @@ func (g *gate) take() (out *buffer, open bool) {
 		return nil, open
 	}
 	out = g.buffer
+	g.postponed.some = false
 	g.buffer, g.soon, g.underway = nil, load{}, g.soon
 	if rest := out.b[g.whole:]; len(rest) > 0 {
 		g.buffer = getBuffer()

@@ -31,6 +31,9 @@ func (f *fault) Error() string { return f.reason }
 // read is the reader: the goroutine that reads from the network as long as the
 // connection lives, or until a receive does (see direct.go).
 func (c *conn) read() {
+	if c.gate != nil {
+		c.gate.writePostponed() // What comes may have to wait for room before the network is read.
+	}
 	for {
 		if err := c.readMessage(); err != nil {
 			c.readEnded(err)

@@ -86,6 +86,9 @@ func (c *conn) sendSoon(ctx context.Context, frames []transport.Frame) (taken bo
 	}
 	hurry := c.burst.Add(1) <= lone && !c.more.Load() && !c.inbox.behind()
 	flush := c.gate.flush
+	if !hurry && c.gate.nowait != nil {
+		flush = c.gate.tryFlush
+	}
 	if hurry && lazyctx.Ends(ctx) { // It may have to leave while it is written.
 		if c.gate.nowait != nil {
 			flush = c.gate.tryFlush
