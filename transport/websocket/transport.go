@@ -20,9 +20,13 @@ import (
 // sent from, are the caller's. Send returns when the operating system has the
 // message, or sooner when its context ends. It also returns sooner, as soon as
 // the message is in line for the next write, when others are being written just
-// then or when more than eight were sent since the peer's latest: no more than
-// 64 KiB in all, and not with a [SendPolicy] other than [SendBlock]. An error of
-// that write ends the connection, and the next call tells.
+// then, when more than eight were sent since the peer's latest, or when more
+// received messages are there to be taken: no more than 64 KiB in all, and not
+// with a [SendPolicy] other than [SendBlock]. An error of that write ends the
+// connection, and the next call tells. A program that answers received messages
+// quickly, at least 16 in a row within 200 µs each, has its answers written by
+// the sixteenth of them, by its next Receive that has to wait, or after a few
+// milliseconds, at most 10 or so, if it takes its time all of a sudden.
 type Transport struct {
 	settings *settings
 	machine  transport.Machine
