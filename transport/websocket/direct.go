@@ -334,6 +334,10 @@ func (c *conn) takeBegun(m *message) (taken bool, err error) {
 		return false, err
 	}
 	m.kind = in.kind
-	c.noted(c.frames.buffered())
+	more := c.frames.buffered()
+	if more && c.burst.Load() == 0 {
+		c.gate.writeLate()
+	}
+	c.noted(more)
 	return true, nil
 }

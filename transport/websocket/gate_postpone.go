@@ -6,7 +6,8 @@ import "time"
 // need not have a goroutine write the answers meanwhile: whoever reads writes
 // them before it waits for the network. If that takes longer than expected,
 // because a message in between takes its time, the reader comes, after
-// readerPatience, and writes them first of all.
+// readerPatience, and writes them first of all. If many in between are not
+// answered, the receive that takes the next one does.
 
 const (
 	// maxPostponed is how many messages are left to whoever reads.
@@ -51,10 +52,25 @@ func (g *gate) writePostponed() {
 		return
 	}
 	g.more.Store(false) // From here on nothing is postponed.
+	g.writeOlder(0)
+}
+
+// writeLate is writePostponed for a receive that has taken a message with more
+// behind it, and the one before was not answered: who takes one after the other
+// must not keep the earlier answers until all are taken.
+func (g *gate) writeLate() {
+	if g.nowait != nil {
+		g.writeOlder(quickly)
+	}
+}
+
+// writeOlder writes what was left to whoever reads, if all of it is older than
+// that.
+func (g *gate) writeOlder(than time.Duration) {
 	g.mu.Lock()
-	some := g.postponed.some
+	write := g.postponed.some && (than == 0 || time.Since(g.postponed.latest) > than)
 	g.mu.Unlock()
-	if some {
+	if write {
 		_ = g.tryFlush() // The connection was told of the error, which the next sender meets.
 	}
 }

@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"math/rand/v2"
+	"runtime"
 	"strings"
 	"sync"
 	"testing"
@@ -121,4 +122,38 @@ func TestAnswersToBursts(t *testing.T) {
 	}
 	stop()
 	all.Wait()
+}
+
+// Protects: the answers of a program that then takes many messages that it does
+// not answer, each too soon for the reader to come. They do not wait until all
+// are taken.
+func TestAnswersLeaveBeforeUnanswered(t *testing.T) {
+	client, server := overTCP(t, nil)
+	for round := range 20 {
+		const answered, all, most = 120, 500, 20
+		name := fmt.Sprint("round ", round)
+		burst(t, client, name, all)
+		left := 0 // how many messages were taken in a row while answers were left
+		for i := range all {
+			m, err := server.Receive(t.Context())
+			if err == nil && i < answered {
+				err = server.Send(t.Context(), m)
+			}
+			if err != nil {
+				t.Fatal(err)
+			}
+			if left++; i < answered || !server.(*websocket.Transport).Postpones() {
+				left = 0
+			}
+			if left > most {
+				t.Fatalf("round %d: answers are left after %d messages without one", round, left)
+			}
+			if i < answered+2*most {
+				for began := time.Now(); i >= answered && time.Since(began) < 300*time.Microsecond; {
+					runtime.Gosched()
+				}
+			}
+		}
+		answers(t, client, name, answered)
+	}
 }
