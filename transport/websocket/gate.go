@@ -80,8 +80,8 @@ type load struct {
 	bytes    int64
 }
 
-// newGate returns a gate to the network. The fields seen, more, watch, spawn and failed
-// must be set before anything is written or read.
+// newGate returns a gate to the network. The fields seen, more, watch, spawn and
+// failed must be set before anything is written or read.
 func newGate(conn io.ReadWriteCloser, client bool) *gate {
 	return &gate{conn: conn, client: client, flushing: make(chan struct{}, 1), dead: make(chan struct{})}
 }

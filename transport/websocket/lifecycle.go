@@ -124,8 +124,9 @@ func (t *Transport) abandon(cause error) *conn {
 }
 
 // Abort drops the connection, or the Connect that runs; see
-// [transport.Aborter]. It does not wait for what the connection owned; Close
-// and WaitClosed do.
+// [transport.Aborter]. Messages that are in line to be written are dropped, also
+// those whose Send has returned; see [Transport]. It does not wait for what the
+// connection owned; Close and WaitClosed do.
 func (t *Transport) Abort(cause error) {
 	if cause == nil {
 		cause = errors.New("websocket: aborted")
