@@ -50,6 +50,9 @@ type gate struct {
 	// flushing is held by whoever writes to the network.
 	flushing chan struct{}
 	dead     chan struct{} // closed by kill
+	// fragment is the most of a message that goes into one frame at present; 0
+	// for maxFragment.
+	fragment atomic.Int64
 	// interrupted: a deadline interrupts the reading, which can go on after it.
 	interrupted atomic.Bool
 

@@ -5,14 +5,13 @@ import (
 	"net"
 )
 
-const (
-	// writeUnit is what the peer has WriteTimeout for.
-	writeUnit = 2 * maxFragment
-	// maxWrite is the most that is written to the network at once: the larger the
-	// writes, the less each side has to wait for the other. It must not cut a
-	// frame.
-	maxWrite = maxFastFragment + maxHeader
-)
+// writeUnit is what the peer has WriteTimeout for.
+const writeUnit = 2 * maxFragment
+
+// maxWrite is the most that is written to the network at once: what the peer has
+// WriteTimeout for or, where the network is fast, a frame. The larger the writes,
+// the less each side has to wait for the other. It must not cut a frame.
+func (g *gate) maxWrite() int { return max(writeUnit, int(g.fragment.Load())+maxHeader) }
 
 // watchWrite has a write of n bytes, the header of a frame among them, watched,
 // until g.watch is stopped.
@@ -178,7 +177,7 @@ func (g *gate) take() (out *buffer, open bool) {
 // send writes to the network.
 func (g *gate) send(b []byte) error {
 	for len(b) > 0 {
-		some := b[:min(len(b), maxWrite)]
+		some := b[:min(len(b), g.maxWrite())]
 		g.watchWrite(len(some))
 		n, err := g.conn.Write(some)
 		g.watch.Stop()
@@ -191,10 +190,10 @@ func (g *gate) send(b []byte) error {
 }
 
 // sendParts writes a frame, the last part of which is the payload, to the
-// network: in one go if that is possible, and it is not more than maxWrite.
+// network: in one go if that is possible, and it is not more than maxWrite is.
 func (g *gate) sendParts(frame net.Buffers) error {
 	payload := frame[len(frame)-1]
-	first := min(len(payload), maxWrite-maxHeader)
+	first := min(len(payload), g.maxWrite()-maxHeader)
 	frame[len(frame)-1] = payload[:first]
 	g.watchWrite(first)
 	_, err := frame.WriteTo(g.conn)

@@ -61,9 +61,9 @@ type Options struct {
 	// Default 0.1; negative for none; at most 1.
 	PingJitter float64
 	// WriteTimeout is how long the peer may take to read 128 KiB before the
-	// connection is given up with [transport.ErrWriteTimeout]. What is written at
-	// once may be up to four times as much, and has as much more time. Default
-	// 60 s; negative for ever.
+	// connection is given up with [transport.ErrWriteTimeout]. As long as the
+	// network is fast, up to four times as much is written at once, and has as
+	// much more time. Default 60 s; negative for ever.
 	WriteTimeout time.Duration
 	// CloseTimeout bounds Close: the rest of the message that is being sent,
 	// for half of the time, and the closing handshake. Default 10 s; it must

@@ -37,7 +37,7 @@ func (c *conn) writeFrames(batch *entry) error {
 				return err
 			}
 			if n == 0 { // It is on its way already.
-				c.fragments.wrote(size, time.Since(began))
+				c.wrote(size, time.Since(began))
 			}
 			unflushed += n
 		}
@@ -52,8 +52,14 @@ func (c *conn) writeFrames(batch *entry) error {
 func (c *conn) flushPieces(size int) error {
 	began := time.Now()
 	err := c.gate.flush()
-	c.fragments.wrote(size, time.Since(began))
+	c.wrote(size, time.Since(began))
 	return err
+}
+
+// wrote takes note of the time that the network took for pieces of that size.
+func (c *conn) wrote(size int, took time.Duration) {
+	c.fragments.wrote(size, took)
+	c.gate.fragment.Store(int64(c.fragments.size()))
 }
 
 // writeByEngine has the engine send a batch.
